@@ -1,0 +1,258 @@
+//! The turn every readiness or blocking driver takes with a connection, written once.
+//!
+//! ```text
+//!            ┌──────────────────────────────────────────────┐
+//!            ▼                                              │
+//!   timeout? ─► run ─► jobs out ─► flush ─► read once ─► flow.read
+//!                                   │          │
+//!                                   │          └─ nothing more to be had ─► Blocked   (wait for what waiting_on names)
+//!                                   └─ budget spent ────────────────────► Again     (queue the connection again)
+//!                                   └─ both sides say Close ────────────► Finished  (close the transport)
+//! ```
+//!
+//! The driver owns the socket (behind [`Wire`]), the buffer, the clock and the threads; [`turn`] owns the order of calls.
+//! Edge-triggered loops keep the [`Readiness`] between turns; level-triggered ones set it from each event; blocking
+//! drivers set it always and let [`Wire::read`] wait.
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use bytes::BytesMut;
+
+use crate::flow::{
+    CloseKind, CloseReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult, is_finished,
+};
+use crate::job::Job;
+use crate::turn::Turn;
+
+/// A transport, as far as a turn needs one.
+pub trait Wire {
+    /// Appends what can be had to `into`, at most its spare capacity (never zero), and says how many bytes that were.
+    ///
+    /// # Errors
+    /// `Ok(0)` means that the peer shut its sending half down; `WouldBlock` that nothing is there (a blocking wire: that
+    /// it waited long enough); `ConnectionReset` and its like that nobody is there any more.
+    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize>;
+
+    /// Sends from the front of `slices` and says how many bytes that were.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing can be taken now; anything else closes the flow's output.
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Shuts the sending half down, so that the peer sees the end of what was sent.
+    ///
+    /// # Errors
+    /// Ignored by [`turn`]: a peer that is gone is learnt of by reading.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+}
+
+/// What is known of a connection's transport between two turns. One a connection, kept by its driver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Readiness {
+    /// Reading may give something. Cleared by [`turn`] when a read came back empty or short.
+    pub readable: bool,
+    /// Writing may take something. Cleared by [`turn`] when a write came back empty or short.
+    pub writable: bool,
+    /// The poller said that the peer hung up: a short read is then not the last, for the end itself is still to be read.
+    pub hangup: bool,
+    write_shut: bool,
+}
+
+impl Readiness {
+    /// Readable and writable: for a connection just accepted, which costs one idle read at worst and saves a wait for the
+    /// first event at best.
+    #[must_use]
+    pub const fn ready() -> Self {
+        Self { readable: true, writable: true, hangup: false, write_shut: false }
+    }
+}
+
+/// How much one turn may do before others have theirs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Budget {
+    /// Bytes read and written, together. Checked before each read and write; overshot by one of them at most.
+    pub bytes: usize,
+    /// Requests begun.
+    pub requests: u32,
+}
+
+impl Budget {
+    /// So many bytes and requests a turn.
+    #[must_use]
+    pub const fn new(bytes: usize, requests: u32) -> Self {
+        Self { bytes, requests }
+    }
+
+    /// No bound: for drivers that serve one connection a thread.
+    pub const UNBOUNDED: Self = Self::new(usize::MAX, u32::MAX);
+}
+
+impl Default for Budget {
+    /// 256 KiB and 64 requests: long enough to amortise a turn, short enough that a fast peer starves no other.
+    fn default() -> Self {
+        Self::new(256 * 1024, 64)
+    }
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Progress {
+    /// Nothing moves before what [`Flow::waiting_on`] names. The driver may wait for it, if its waker was not woken since
+    /// the turn began.
+    Blocked,
+    /// The budget is spent and there may be more to do: queue the connection again. No event need come first.
+    Again,
+    /// Both sides are closed: close the transport.
+    Finished(CloseReason),
+}
+
+/// At most so many slices go into one vectored write.
+pub const MAX_SLICES: usize = 32;
+
+/// Takes one turn with `flow` over `wire`: everything that can be done now, within `budget`.
+///
+/// `scratch` is the driver thread's read buffer; its capacity is the size of a read, and it is empty again afterwards.
+/// `exec` hands a job to its lane, or gives it back when there is no room: it is then refused.
+///
+/// Two system calls a request that fits: one read that stops when it came back short, one write for all answers.
+///
+/// # Panics
+/// When `scratch` has no capacity at all.
+pub fn turn<F, W>(
+    flow: &mut F,
+    wire: &mut W,
+    readiness: &mut Readiness,
+    scratch: &mut BytesMut,
+    turn: &mut Turn<'_>,
+    exec: &mut dyn FnMut(Job) -> Result<(), Job>,
+    budget: Budget,
+) -> Progress
+where
+    F: Flow + ?Sized,
+    W: Wire + ?Sized,
+{
+    let read_size = scratch.capacity();
+    assert!(read_size > 0, "the scratch buffer's capacity is the size of a read");
+    turn.allowance = budget.requests;
+    let mut bytes_left = budget.bytes;
+    if flow.deadline().is_some_and(|deadline| deadline.at <= turn.now) {
+        flow.handle_timeout(turn);
+    }
+    loop {
+        flow.run(turn);
+        while let Some(job) = flow.poll_job() {
+            if let Err(job) = exec(job) {
+                job.refuse();
+                flow.run(turn);
+            }
+        }
+        let wrote = flush(flow, wire, readiness, turn, &mut bytes_left);
+        if is_finished(flow) {
+            return Progress::Finished(flow.close_reason().unwrap_or(CloseReason::Finished));
+        }
+        if bytes_left == 0 || turn.allowance == 0 {
+            return Progress::Again;
+        }
+        if readiness.readable && flow.next_read_operation() == ReadOperation::Read {
+            // Unless slices of it are still held somewhere this allocates nothing: the buffer comes back whole.
+            scratch.reserve(read_size);
+            receive(flow, wire, readiness, scratch, turn, &mut bytes_left);
+        } else if !wrote {
+            return Progress::Blocked;
+        }
+    }
+}
+
+/// Writes until nothing is left, the wire is full or the budget is spent; says whether anything moved.
+fn flush<F, W>(
+    flow: &mut F,
+    wire: &mut W,
+    readiness: &mut Readiness,
+    turn: &mut Turn<'_>,
+    bytes_left: &mut usize,
+) -> bool
+where
+    F: Flow + ?Sized,
+    W: Wire + ?Sized,
+{
+    let mut moved = false;
+    loop {
+        match flow.next_write_operation() {
+            WriteOperation::Yield => return moved,
+            WriteOperation::Close(kind) => {
+                if kind == CloseKind::Linger && !readiness.write_shut {
+                    readiness.write_shut = true;
+                    // A peer that is gone already is learnt of by reading.
+                    let _ = wire.shutdown_write();
+                }
+                return moved;
+            }
+            WriteOperation::Write if !readiness.writable || *bytes_left == 0 => return moved,
+            WriteOperation::Write => {}
+        }
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = flow.write_slices(&mut slices);
+        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+        let result = match wire.write(&slices[..count]) {
+            Ok(0) => WriteResult::Closed,
+            Ok(written) => {
+                // A short write already says "full": do not write again to hear it.
+                readiness.writable = written == offered;
+                *bytes_left = bytes_left.saturating_sub(written);
+                WriteResult::Wrote(written)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                readiness.writable = false;
+                return moved;
+            }
+            Err(_) => WriteResult::Closed,
+        };
+        moved = true;
+        flow.report_write_result(result, turn);
+    }
+}
+
+/// Reads once and gives the flow what came.
+fn receive<F, W>(
+    flow: &mut F,
+    wire: &mut W,
+    readiness: &mut Readiness,
+    scratch: &mut BytesMut,
+    turn: &mut Turn<'_>,
+    bytes_left: &mut usize,
+) where
+    F: Flow + ?Sized,
+    W: Wire + ?Sized,
+{
+    let room = scratch.capacity() - scratch.len();
+    match wire.read(scratch) {
+        Ok(0) => {
+            readiness.readable = false;
+            flow.close_input(InputEnd::Eof, turn);
+        }
+        Ok(count) => {
+            // A short read already says "empty": do not read again to hear it.
+            readiness.readable = count == room || readiness.hangup;
+            *bytes_left = bytes_left.saturating_sub(count);
+            flow.read(scratch, turn);
+            debug_assert!(scratch.is_empty(), "a flow takes all of its input");
+            scratch.clear();
+        }
+        Err(error) => match error.kind() {
+            ErrorKind::Interrupted => {}
+            ErrorKind::WouldBlock => readiness.readable = false,
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+                readiness.readable = false;
+                flow.close_input(InputEnd::Reset, turn);
+            }
+            _ => {
+                readiness.readable = false;
+                flow.close_input(InputEnd::Error, turn);
+            }
+        },
+    }
+}

@@ -1,0 +1,20 @@
+//! Server protocols as pure state machines: bytes and time go in; bytes, wishes and events come out.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod drive;
+pub mod flow;
+pub mod http1;
+pub mod info;
+pub mod job;
+pub mod time;
+pub mod turn;
+
+pub use flow::{
+    AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, Flow, InputEnd, Protocol, ReadOperation,
+    Waiting, WriteOperation, WriteResult,
+};
+pub use info::{ConnectionId, ConnectionInfo, ExchangeId};
+pub use job::{Job, Lane};
+pub use time::{Dates, Instant};
+pub use turn::{Pool, Turn};

@@ -1,0 +1,111 @@
+//! What a driver lends a flow with every input: the time, the date, a waker, spare state, and how much may be begun.
+
+use core::any::Any;
+use core::fmt;
+use core::task::Waker;
+
+use crate::time::{Dates, Instant};
+
+/// Lent with every input. Whatever a flow may need later joins here, so that the [`Flow`](crate::Flow) trait stays
+/// as it is.
+///
+/// ```
+/// use anabranch_core::{Dates, Instant, Pool, Turn};
+/// use core::task::Waker;
+///
+/// let (mut dates, mut pool) = (Dates::none(), Pool::default());
+/// let turn = Turn::new(Instant::from_nanos(1), &mut dates, Waker::noop(), &mut pool);
+/// assert_eq!(turn.allowance, u32::MAX);
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Turn<'a> {
+    /// The driver's monotonic clock, read once a batch. Never goes backwards from one input to the next.
+    pub now: Instant,
+    /// The driver thread's `Date` text.
+    pub dates: &'a mut Dates,
+    /// Woken by the application side when it enabled progress; the driver then calls [`run`](crate::Flow::run).
+    pub waker: &'a Waker,
+    /// Spare state of the driver thread, lent to connections while they are busy.
+    pub pool: &'a mut Pool,
+    /// How many more requests may begin before the flow lets others have their turn. A flow that stops because this
+    /// is zero goes on in a later [`run`](crate::Flow::run) with a fresh allowance.
+    pub allowance: u32,
+}
+
+impl<'a> Turn<'a> {
+    /// A turn at `now`, with no bound on the requests that may begin.
+    #[must_use]
+    pub const fn new(now: Instant, dates: &'a mut Dates, waker: &'a Waker, pool: &'a mut Pool) -> Self {
+        Self { now, dates, waker, pool, allowance: u32::MAX }
+    }
+}
+
+/// Spare boxes that busy connections borrow and idle ones give back, so that an idle connection holds no buffer and a
+/// busy one allocates nothing. One a driver thread; of any type, so that layers need not know one another.
+#[derive(Default)]
+pub struct Pool {
+    shelves: Vec<Box<dyn Any + Send>>,
+}
+
+/// At most this many spare boxes of one type are kept.
+const SHELF_CAPACITY: usize = 64;
+
+impl Pool {
+    /// A spare `T`, if one was given back. It is as it was left: the taker resets it.
+    #[must_use]
+    pub fn take<T: Send + 'static>(&mut self) -> Option<Box<T>> {
+        self.shelf::<T>()?.pop()
+    }
+
+    /// Keeps `spare` for the next taker, or drops it when enough are kept.
+    pub fn give<T: Send + 'static>(&mut self, spare: Box<T>) {
+        if let Some(shelf) = self.shelf::<T>() {
+            if shelf.len() < SHELF_CAPACITY {
+                shelf.push(spare);
+            }
+            return;
+        }
+        let shelf: Vec<Box<T>> = vec![spare];
+        self.shelves.push(Box::new(shelf));
+    }
+
+    fn shelf<T: Send + 'static>(&mut self) -> Option<&mut Vec<Box<T>>> {
+        self.shelves.iter_mut().find_map(|shelf| shelf.downcast_mut::<Vec<Box<T>>>())
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("types", &self.shelves.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_state_comes_back_by_type() {
+        let mut pool = Pool::default();
+        assert!(pool.take::<u32>().is_none());
+        pool.give(Box::new(7_u32));
+        pool.give(Box::new(String::from("spare")));
+        assert_eq!(pool.take::<u32>().as_deref(), Some(&7));
+        assert!(pool.take::<u32>().is_none());
+        assert_eq!(pool.take::<String>().as_deref().map(String::as_str), Some("spare"));
+    }
+
+    #[test]
+    fn shelf_is_bounded() {
+        let mut pool = Pool::default();
+        for number in 0..1000_u32 {
+            pool.give(Box::new(number));
+        }
+        let mut kept = 0;
+        while pool.take::<u32>().is_some() {
+            kept += 1;
+        }
+        assert_eq!(kept, SHELF_CAPACITY);
+    }
+}
