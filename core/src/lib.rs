@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod app;
 mod buf;
 pub mod drive;
 pub mod fields;
@@ -9,6 +10,7 @@ pub mod flow;
 pub mod http1;
 pub mod info;
 pub mod job;
+pub mod layers;
 pub mod time;
 pub mod turn;
 
