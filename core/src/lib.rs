@@ -7,6 +7,7 @@ pub mod flow;
 pub mod http1;
 pub mod info;
 pub mod job;
+pub mod lifecycle;
 pub mod time;
 pub mod turn;
 
