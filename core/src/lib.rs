@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod buf;
 pub mod drive;
+pub mod fields;
 pub mod flow;
 pub mod http1;
 pub mod info;
@@ -13,6 +15,7 @@ pub mod testing;
 pub mod time;
 pub mod turn;
 
+pub use fields::Fields;
 pub use flow::{
     AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, Flow, InputEnd, Protocol, ReadOperation,
     Waiting, WriteOperation, WriteResult,
