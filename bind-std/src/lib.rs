@@ -1,1 +1,10 @@
 //! Under way.
+#![deny(unsafe_code)]
+
+mod connection;
+mod control;
+mod parker;
+mod receive;
+mod transport;
+mod watch;
+mod workspace;
