@@ -70,7 +70,7 @@ struct Carrier<'a> {
     parker: &'a Arc<Parker>,
     waker: Waker,
     /// `None` only while asleep in poll(2).
-    workspace: Option<Box<Workspace>>,
+    workspace: Option<Workspace>,
     /// The flow was told to drain.
     drained: bool,
     /// A tick went by without a byte: the next wait is a poll.
@@ -144,7 +144,7 @@ impl<'a> Carrier<'a> {
         let workspace = self.workspace.get_or_insert_with(|| stash.take());
         let now = clock.now();
         workspace.anchor_dates(now);
-        let Workspace { scratch, inbox, pool, dates, .. } = &mut **workspace;
+        let Workspace { scratch, inbox, pool, dates, .. } = workspace;
         // A flow may keep what it was lent; a turn takes the capacity that is left for the size of a read.
         scratch.reserve(stash.read_size());
         self.parker.begin_turn();

@@ -53,8 +53,7 @@ impl Control {
 
     /// Tells every connection to end.
     pub(crate) fn abort(&self, reason: AbortReason) {
-        let state =
-            if reason == AbortReason::GraceExpired { ABORTING_GRACE } else { ABORTING_REQUESTED };
+        let state = if reason == AbortReason::GraceExpired { ABORTING_GRACE } else { ABORTING_REQUESTED };
         self.state.store(state, Ordering::SeqCst);
         ring(&self.abort);
     }
@@ -65,6 +64,14 @@ impl Control {
             DRAINING => Stop::Draining,
             ABORTING_GRACE => Stop::Aborting(AbortReason::GraceExpired),
             _ => Stop::Aborting(AbortReason::Requested),
+        }
+    }
+
+    /// Why connections are aborted, once they are.
+    pub(crate) fn abort_reason(&self) -> Option<AbortReason> {
+        match self.state() {
+            Stop::Aborting(reason) => Some(reason),
+            Stop::Running | Stop::Draining => None,
         }
     }
 

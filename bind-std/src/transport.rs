@@ -130,7 +130,8 @@ impl Transport {
                 self.calls.arm += 1;
             }
             self.premature = false;
-            self.armed = set_socket_timeout(&self.socket, Timeout::Recv, Some(wanted)).is_ok().then_some(wanted);
+            self.armed =
+                set_socket_timeout(&self.socket, Timeout::Recv, Some(wanted)).is_ok().then_some(wanted);
         }
         self.armed.is_some()
     }

@@ -63,7 +63,7 @@ impl Workspace {
 #[derive(Debug)]
 pub(crate) struct Stash {
     read_size: usize,
-    spare: Mutex<Vec<Box<Workspace>>>,
+    spare: Mutex<Vec<Workspace>>,
 }
 
 /// At most this many are kept.
@@ -80,12 +80,12 @@ impl Stash {
         self.read_size
     }
 
-    pub(crate) fn take(&self) -> Box<Workspace> {
+    pub(crate) fn take(&self) -> Workspace {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.unwrap_or_else(|| Box::new(Workspace::new(self.read_size)))
+        spare.unwrap_or_else(|| Workspace::new(self.read_size))
     }
 
-    pub(crate) fn give(&self, workspace: Box<Workspace>) {
+    pub(crate) fn give(&self, workspace: Workspace) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < KEPT {
             spare.push(workspace);
