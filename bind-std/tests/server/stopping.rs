@@ -224,9 +224,9 @@ fn commands_in_any_order_from_any_thread_end_in_stopped() {
             scope.spawn(move || {
                 for _ in 0..20 {
                     if round % 2 == 0 {
-                        handle.suspend()
+                        handle.suspend();
                     } else {
-                        handle.resume()
+                        handle.resume();
                     }
                     clients.lock().unwrap().push(std::net::TcpStream::connect(address(handle)));
                 }

@@ -19,9 +19,8 @@ fn close_reason(handle: &Handle) -> CloseReason {
     let until = Instant::now() + BOUND;
     loop {
         let event = events.next_timeout(until.saturating_duration_since(Instant::now()));
-        match event.expect("the connection closes").kind {
-            EventKind::Closed { reason, .. } => return reason,
-            _ => {}
+        if let EventKind::Closed { reason, .. } = event.expect("the connection closes").kind {
+            return reason;
         }
     }
 }

@@ -41,17 +41,11 @@ impl Seen {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
     pub(crate) idle: Option<Duration>,
     pub(crate) write_stall: Option<Duration>,
     pub(crate) seen: Arc<Seen>,
-}
-
-impl Default for Lines {
-    fn default() -> Self {
-        Self { idle: None, write_stall: None, seen: Arc::default() }
-    }
 }
 
 impl Protocol for Lines {
