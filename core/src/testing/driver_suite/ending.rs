@@ -67,11 +67,6 @@ impl Behaviour for Goodbye {
             Way::Lingering => io.linger(CloseReason::Finished),
         }
     }
-
-    fn end(&mut self, io: &mut Io, end: InputEnd) {
-        io.log().mark(if end == InputEnd::Eof { "orderly end" } else { "other end" });
-        io.finish(CloseReason::PeerClosed);
-    }
 }
 
 fn flow_that_finishes_is_closed(stage: &Stage) -> Outcome {
@@ -97,11 +92,13 @@ fn lingering_flow_shuts_its_half_and_reads_on(stage: &Stage) -> Outcome {
         peer.send(piece)?;
     }
     peer.half_close();
-    stage.expect_mark("orderly end")?;
     stage.expect_all_over()?;
-    let bytes_in = stage.log.seen().bytes_in;
-    if bytes_in != more.len() + 1 {
-        return Err(format!("of {} bytes sent to a lingering flow, it read {bytes_in}", more.len() + 1));
+    let seen = stage.log.seen();
+    if seen.bytes_in != more.len() + 1 || seen.ends != [InputEnd::Eof] {
+        let (sent, bytes_in, ends) = (more.len() + 1, seen.bytes_in, seen.ends);
+        return Err(format!(
+            "of {sent} bytes sent to a lingering flow it read {bytes_in}, and the ends {ends:?}"
+        ));
     }
     Ok(())
 }
