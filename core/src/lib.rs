@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 pub mod drive;
+pub mod etx;
 pub mod flow;
 pub mod http1;
 pub mod info;
