@@ -8,6 +8,7 @@ pub mod flow;
 pub mod http1;
 pub mod info;
 pub mod job;
+pub mod lifecycle;
 pub mod time;
 pub mod turn;
 
