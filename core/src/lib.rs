@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod buf;
 pub mod drive;
 pub mod etx;
+pub mod fields;
 pub mod flow;
 pub mod http1;
 pub mod info;
@@ -12,6 +14,7 @@ pub mod lifecycle;
 pub mod time;
 pub mod turn;
 
+pub use fields::Fields;
 pub use flow::{
     AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, Flow, InputEnd, Protocol, ReadOperation,
     Waiting, WriteOperation, WriteResult,

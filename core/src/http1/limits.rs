@@ -35,6 +35,13 @@ pub struct Limits {
     pub max_requests: Option<u64>,
 }
 
+impl Limits {
+    /// `max_field_line_bytes`, as far as a field table can say.
+    pub(crate) fn field_line_bytes(&self) -> usize {
+        self.max_field_line_bytes.min(usize::from(u16::MAX))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -1,0 +1,385 @@
+//! What a head says about its message: where the body ends, whether the connection lives on, what is expected.
+//!
+//! Decided once, strictly: whatever two implementations could frame differently is refused (RFC 9112 §6, §11.2).
+
+use http::{Method, Version};
+
+use super::head::Span;
+use super::refusal::Refusal;
+
+/// How a request's body ends (RFC 9112 §6.3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum BodyLength {
+    /// There is none.
+    Empty,
+    /// After so many bytes, at least one.
+    Known(u64),
+    /// After its last chunk and the trailer section.
+    Chunked,
+}
+
+/// What was learnt from a head's field lines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) host: Option<Span>,
+    pub(crate) body: BodyLength,
+    pub(crate) persistent: bool,
+    pub(crate) expects_continue: bool,
+    pub(crate) offers_upgrade: bool,
+}
+
+/// Gathers the fields that frame a message, one line after another, and then decides.
+#[derive(Debug, Default)]
+pub(crate) struct Framing {
+    host: Option<Span>,
+    content_length: Option<u64>,
+    coding: Coding,
+    close: bool,
+    keep_alive: bool,
+    connection_upgrade: bool,
+    upgrade: bool,
+    expects_continue: bool,
+    unknown_expectation: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Coding {
+    #[default]
+    None,
+    Chunked,
+    /// `chunked` comes last, behind something not implemented.
+    UnknownThenChunked,
+    /// Does not end in `chunked`, so far.
+    Unknown,
+}
+
+impl Framing {
+    /// Takes one field line into account. `at` is where its value stands.
+    #[inline]
+    pub(crate) fn field(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), Refusal> {
+        // The lengths of the names that matter; most lines end here.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.host(value, at),
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.expectation(value);
+                Ok(())
+            }
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrade = true;
+                Ok(())
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.connection(value);
+                Ok(())
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
+            _ => Ok(()),
+        }
+    }
+
+    /// Decides, once all lines were taken into account.
+    pub(crate) fn decide(
+        self,
+        method: &Method,
+        version: Version,
+        max_body_bytes: u64,
+    ) -> Result<Facts, Refusal> {
+        let http11 = version == Version::HTTP_11;
+        if http11 && self.host.is_none() {
+            return Err(Refusal::MissingHost);
+        }
+        let body = match (self.coding, self.content_length) {
+            (Coding::None, None | Some(0)) => BodyLength::Empty,
+            (Coding::None, Some(length)) if length > max_body_bytes => {
+                return Err(Refusal::BodyTooLarge { limit: max_body_bytes });
+            }
+            (Coding::None, Some(length)) => BodyLength::Known(length),
+            (_, Some(_)) => return Err(Refusal::LengthWithTransferEncoding),
+            (_, None) if !http11 => return Err(Refusal::TransferEncodingInHttp10),
+            (Coding::Chunked, None) => BodyLength::Chunked,
+            (Coding::UnknownThenChunked, None) => return Err(Refusal::UnknownTransferCoding),
+            (Coding::Unknown, None) => return Err(Refusal::BadTransferEncoding),
+        };
+        if *method == Method::CONNECT && (body != BodyLength::Empty || self.content_length.is_some()) {
+            return Err(Refusal::ConnectWithBody);
+        }
+        if self.unknown_expectation && http11 {
+            return Err(Refusal::UnknownExpectation);
+        }
+        Ok(Facts {
+            host: self.host,
+            body,
+            persistent: !self.close && (http11 || self.keep_alive),
+            // An expectation in HTTP/1.0 is ignored (RFC 9110 §10.1.1); without a body there is nothing to wait for.
+            expects_continue: http11 && self.expects_continue && body != BodyLength::Empty,
+            offers_upgrade: http11 && self.upgrade && self.connection_upgrade && body == BodyLength::Empty,
+        })
+    }
+
+    fn host(&mut self, value: &[u8], at: Span) -> Result<(), Refusal> {
+        if self.host.replace(at).is_some() {
+            return Err(Refusal::RepeatedHost);
+        }
+        if value.is_empty() || is_authority(value) { Ok(()) } else { Err(Refusal::BadHost) }
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        let length = parse_decimal(value).ok_or(Refusal::BadContentLength)?;
+        if self.content_length.replace(length).is_some() {
+            return Err(Refusal::RepeatedContentLength);
+        }
+        Ok(())
+    }
+
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        for coding in value.split(|byte| *byte == b',') {
+            let coding = trim(coding);
+            self.coding = match self.coding {
+                // Nothing may follow `chunked`, another `chunked` least of all.
+                Coding::Chunked | Coding::UnknownThenChunked => return Err(Refusal::BadTransferEncoding),
+                _ if coding.is_empty() => return Err(Refusal::BadTransferEncoding),
+                Coding::None if coding.eq_ignore_ascii_case(b"chunked") => Coding::Chunked,
+                Coding::Unknown if coding.eq_ignore_ascii_case(b"chunked") => Coding::UnknownThenChunked,
+                Coding::None | Coding::Unknown => Coding::Unknown,
+            };
+        }
+        Ok(())
+    }
+
+    fn connection(&mut self, value: &[u8]) {
+        for option in value.split(|byte| *byte == b',') {
+            let option = trim(option);
+            match option.len() {
+                5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
+                7 if option.eq_ignore_ascii_case(b"upgrade") => self.connection_upgrade = true,
+                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn expectation(&mut self, value: &[u8]) {
+        for expectation in value.split(|byte| *byte == b',') {
+            let expectation = trim(expectation);
+            if expectation.eq_ignore_ascii_case(b"100-continue") {
+                self.expects_continue = true;
+            } else if !expectation.is_empty() {
+                self.unknown_expectation = true;
+            }
+        }
+    }
+}
+
+/// White space around a list's member (RFC 9110 §5.6.3).
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Digits and nothing else: no sign, no white space, no list (RFC 9110 §8.6).
+pub(crate) fn parse_decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, digit| match digit {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    })
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2), without user information.
+pub(crate) fn is_authority(value: &[u8]) -> bool {
+    let (host, port) = if let Some(literal) = value.strip_prefix(b"[") {
+        let Some(end) = memchr::memchr(b']', literal) else { return false };
+        let (address, rest) = (&literal[..end], &literal[end + 1..]);
+        if !is_ip_literal(address) {
+            return false;
+        }
+        match rest {
+            [] => return true,
+            [b':', port @ ..] => return is_port(port),
+            _ => return false,
+        }
+    } else {
+        match memchr::memchr(b':', value) {
+            Some(colon) => (&value[..colon], &value[colon + 1..]),
+            None => (value, &[][..]),
+        }
+    };
+    !host.is_empty() && is_reg_name(host) && is_port(port)
+}
+
+fn is_port(port: &[u8]) -> bool {
+    port.is_empty()
+        || (port.len() <= 5 && parse_decimal(port).is_some_and(|number| number <= u64::from(u16::MAX)))
+}
+
+fn is_ip_literal(address: &[u8]) -> bool {
+    if let [b'v' | b'V', rest @ ..] = address {
+        let Some(dot) = memchr::memchr(b'.', rest) else { return false };
+        let (version, address) = (&rest[..dot], &rest[dot + 1..]);
+        return !version.is_empty()
+            && version.iter().all(u8::is_ascii_hexdigit)
+            && !address.is_empty()
+            && address.iter().all(|byte| is_unreserved_or_sub_delim(*byte) || *byte == b':');
+    }
+    core::str::from_utf8(address).is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok())
+}
+
+fn is_reg_name(host: &[u8]) -> bool {
+    let mut bytes = host.iter();
+    while let Some(byte) = bytes.next() {
+        let valid = match byte {
+            b'%' => {
+                let encoded = [bytes.next(), bytes.next()];
+                encoded.iter().all(|digit| digit.is_some_and(u8::is_ascii_hexdigit))
+            }
+            byte => is_unreserved_or_sub_delim(*byte),
+        };
+        if !valid {
+            return false;
+        }
+    }
+    true
+}
+
+const fn is_unreserved_or_sub_delim(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~')
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(version: Version, fields: &[(&str, &str)]) -> Result<Facts, Refusal> {
+        let mut framing = Framing::default();
+        for (name, value) in fields {
+            framing.field(name.as_bytes(), value.as_bytes(), Span::default())?;
+        }
+        framing.decide(&Method::POST, version, 1000)
+    }
+
+    fn body(fields: &[(&str, &str)]) -> Result<BodyLength, Refusal> {
+        let mut with_host = vec![("Host", "example.org")];
+        with_host.extend_from_slice(fields);
+        facts(Version::HTTP_11, &with_host).map(|facts| facts.body)
+    }
+
+    #[test]
+    fn one_length_or_one_chunked() {
+        assert_eq!(body(&[]), Ok(BodyLength::Empty));
+        assert_eq!(body(&[("content-length", "0")]), Ok(BodyLength::Empty));
+        assert_eq!(body(&[("Content-Length", "12")]), Ok(BodyLength::Known(12)));
+        assert_eq!(body(&[("Content-Length", "1001")]), Err(Refusal::BodyTooLarge { limit: 1000 }));
+        assert_eq!(body(&[("Transfer-Encoding", "chunked")]), Ok(BodyLength::Chunked));
+        assert_eq!(body(&[("Transfer-Encoding", "Chunked")]), Ok(BodyLength::Chunked));
+    }
+
+    #[test]
+    fn malformed_lengths_are_refused() {
+        for bad in ["", "+1", "-1", "1 2", "1,1", "0x10", "1.0", "18446744073709551616", "٣"] {
+            assert_eq!(body(&[("Content-Length", bad)]), Err(Refusal::BadContentLength), "{bad:?}");
+        }
+        assert_eq!(
+            body(&[("Content-Length", "1"), ("Content-Length", "1")]),
+            Err(Refusal::RepeatedContentLength)
+        );
+    }
+
+    #[test]
+    fn ambiguous_codings_are_refused() {
+        for bad in [
+            "",
+            "chunked,",
+            ",chunked",
+            "chunked, chunked",
+            "chunked, gzip",
+            "identity",
+            "xchunked",
+            "chunked;a",
+        ] {
+            assert_eq!(body(&[("Transfer-Encoding", bad)]), Err(Refusal::BadTransferEncoding), "{bad:?}");
+        }
+        assert_eq!(body(&[("Transfer-Encoding", "gzip, chunked")]), Err(Refusal::UnknownTransferCoding));
+        let twice = [("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")];
+        assert_eq!(body(&twice), Err(Refusal::BadTransferEncoding));
+        let both = [("Transfer-Encoding", "chunked"), ("Content-Length", "0")];
+        assert_eq!(body(&both), Err(Refusal::LengthWithTransferEncoding));
+        assert_eq!(
+            facts(Version::HTTP_10, &[("Transfer-Encoding", "chunked")]).unwrap_err(),
+            Refusal::TransferEncodingInHttp10
+        );
+    }
+
+    #[test]
+    fn persistence_follows_version_and_options() {
+        let persistent = |version, value: Option<&str>| {
+            let mut fields = vec![("Host", "a")];
+            fields.extend(value.map(|value| ("Connection", value)));
+            facts(version, &fields).unwrap().persistent
+        };
+        assert!(persistent(Version::HTTP_11, None));
+        assert!(!persistent(Version::HTTP_11, Some("close")));
+        assert!(!persistent(Version::HTTP_11, Some("keep-alive, Close")));
+        assert!(!persistent(Version::HTTP_10, None));
+        assert!(persistent(Version::HTTP_10, Some("Keep-Alive")));
+    }
+
+    #[test]
+    fn authorities() {
+        for good in [
+            "a",
+            "example.org",
+            "example.org:80",
+            "a:",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[::1]:80",
+            "[v1.a:b]",
+            "a%20b",
+            "xn--a_b",
+        ] {
+            assert!(is_authority(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            ":80",
+            "a b",
+            "a/b",
+            "a@b",
+            "a:b",
+            "a:65536",
+            "a:80:80",
+            "[::1",
+            "[::1]x",
+            "[]",
+            "[1.2.3.4]",
+            "a%2",
+            "a%zz",
+            "a?b",
+            "a#b",
+            "é",
+        ] {
+            assert!(!is_authority(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn expectations() {
+        let fields = |value| [("Host", "a"), ("Content-Length", "1"), ("Expect", value)];
+        assert!(facts(Version::HTTP_11, &fields("100-Continue")).unwrap().expects_continue);
+        assert_eq!(
+            facts(Version::HTTP_11, &fields("100-continue, x")).unwrap_err(),
+            Refusal::UnknownExpectation
+        );
+        assert!(!facts(Version::HTTP_10, &fields("100-continue")).unwrap().expects_continue);
+        assert!(
+            !facts(Version::HTTP_11, &[("Host", "a"), ("Expect", "100-continue")]).unwrap().expects_continue
+        );
+    }
+}

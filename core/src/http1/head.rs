@@ -1,0 +1,254 @@
+//! A request's head, owned and zero-copy: one `Bytes` and a table of spans into it.
+
+use core::fmt;
+
+use bytes::Bytes;
+use http::{Method, Version};
+use smallvec::SmallVec;
+
+use super::framing::{BodyLength, Facts};
+
+/// Where a field line's name and value stand in the head's bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldSpan {
+    pub(crate) name: u32,
+    pub(crate) value: u32,
+    pub(crate) name_len: u16,
+    pub(crate) value_len: u16,
+}
+
+/// Up to so many field lines need no allocation.
+const INLINE_FIELDS: usize = 16;
+
+pub(crate) type FieldTable = SmallVec<[FieldSpan; INLINE_FIELDS]>;
+
+/// A range of the head's bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+/// The head of a request: request line and field lines, as the peer sent them (RFC 9112 §3, §5).
+///
+/// It owns its bytes, is [`Send`], and builds no header map. It was read in place from the driver's buffer, which stays
+/// allocated while the head lives: call [`detach`](Self::detach) before keeping one beyond its request.
+#[derive(Clone)]
+pub struct RequestHead {
+    pub(crate) bytes: Bytes,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) target: Span,
+    pub(crate) facts: Facts,
+    pub(crate) fields: FieldTable,
+}
+
+impl RequestHead {
+    /// Moves the bytes into an allocation of their own size, so that no buffer of a driver is held by them.
+    pub fn detach(&mut self) {
+        self.bytes = Bytes::copy_from_slice(&self.bytes);
+    }
+
+    /// The method.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// HTTP/1.1 or HTTP/1.0. A higher minor version is served as 1.1 (RFC 9110 §2.5).
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The request target as sent: visible ASCII.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.text(self.target)
+    }
+
+    /// The target's path, without authority and query; `*` and an authority-form are given as they are.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let target = self.origin();
+        match target.find('?').map_or(target, |query| &target[..query]) {
+            // `http://host?query` has an empty path, which means `/` (RFC 9110 §4.2.3).
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// What follows the target's `?`, if there is one.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        let target = self.origin();
+        target.find('?').map(|query| &target[query + 1..])
+    }
+
+    /// The authority the request is for: the target's where it has one, else the `Host` field's (RFC 9112 §3.2.2).
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        let target = self.target();
+        if self.method == Method::CONNECT {
+            return Some(target);
+        }
+        if let Some((_, rest)) = split_scheme(target) {
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            return Some(&rest[..end]);
+        }
+        self.facts.host.map(|host| self.text(host))
+    }
+
+    /// The field lines in order: names as sent, values without surrounding white space.
+    #[must_use]
+    pub fn fields(&self) -> FieldLines<'_> {
+        FieldLines { bytes: &self.bytes, table: self.fields.iter() }
+    }
+
+    /// The first value of this name, whatever its case.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Every value of this name, in order.
+    pub fn field_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The body that was declared.
+    #[must_use]
+    pub const fn body_length(&self) -> BodyLength {
+        self.facts.body
+    }
+
+    /// Whether the peer waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1). Never in HTTP/1.0.
+    #[must_use]
+    pub const fn expects_continue(&self) -> bool {
+        self.facts.expects_continue
+    }
+
+    /// Whether the peer asks for another protocol on this connection (RFC 9110 §7.8) and could be given it: HTTP/1.1,
+    /// `Upgrade` named in `Connection`, no body.
+    #[must_use]
+    pub const fn offers_upgrade(&self) -> bool {
+        self.facts.offers_upgrade
+    }
+
+    /// Whether the peer wants the connection kept open after the answer (RFC 9112 §9.3).
+    #[must_use]
+    pub const fn wants_persistence(&self) -> bool {
+        self.facts.persistent
+    }
+
+    /// Bytes of the head, as sent.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Never: a head has a request line at least.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The target from its path on.
+    fn origin(&self) -> &str {
+        let target = self.target();
+        match split_scheme(target) {
+            Some((_, rest)) => rest.find(['/', '?']).map_or("/", |start| &rest[start..]),
+            None => target,
+        }
+    }
+
+    fn text(&self, span: Span) -> &str {
+        let range = span.start as usize..span.start as usize + span.len as usize;
+        // Spans of text were checked to hold visible ASCII when the head was parsed.
+        core::str::from_utf8(&self.bytes[range]).unwrap_or_default()
+    }
+}
+
+/// `scheme` and what follows its `://`, where the target has that form.
+fn split_scheme(target: &str) -> Option<(&str, &str)> {
+    if target.starts_with('/') { None } else { target.split_once("://") }
+}
+
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("target", &self.target())
+            .field("version", &self.version)
+            .field("body", &self.facts.body)
+            .field("fields", &self.fields())
+            .finish()
+    }
+}
+
+/// The trailer fields of a chunked body (RFC 9112 §7.1.2), kept apart from the head's fields.
+#[derive(Clone, Default)]
+pub struct Trailers {
+    pub(crate) bytes: Bytes,
+    pub(crate) fields: FieldTable,
+}
+
+impl Trailers {
+    /// The field lines in order: names as sent, values without surrounding white space.
+    #[must_use]
+    pub fn fields(&self) -> FieldLines<'_> {
+        FieldLines { bytes: &self.bytes, table: self.fields.iter() }
+    }
+
+    /// The first value of this name, whatever its case.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+}
+
+impl fmt::Debug for Trailers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fields().fmt(f)
+    }
+}
+
+/// Iterates over field lines: name and value.
+#[derive(Clone)]
+pub struct FieldLines<'a> {
+    bytes: &'a [u8],
+    table: core::slice::Iter<'a, FieldSpan>,
+}
+
+impl<'a> Iterator for FieldLines<'a> {
+    type Item = (&'a str, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let span = self.table.next()?;
+        let (name, value) = (span.name as usize, span.value as usize);
+        // Names were checked to be tokens, which are ASCII, when the section was parsed.
+        let name =
+            core::str::from_utf8(&self.bytes[name..name + usize::from(span.name_len)]).unwrap_or_default();
+        Some((name, &self.bytes[value..value + usize::from(span.value_len)]))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.table.size_hint()
+    }
+}
+
+impl ExactSizeIterator for FieldLines<'_> {}
+
+impl fmt::Debug for FieldLines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.clone().map(|(name, value)| (name, String::from_utf8_lossy(value))))
+            .finish()
+    }
+}

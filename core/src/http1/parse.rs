@@ -1,0 +1,251 @@
+//! From bytes to a head: httparse once, optimistically, behind our own strict checks; the line scanner where that fails.
+//!
+//! ```text
+//!                 ┌─ complete, strict ────────────────────────────► head          (the common case: one pass)
+//!   httparse ─────┤
+//!                 └─ partial, error, too lax ─► Scan::resume ─┬─ Partial ─────► wait; search on from there
+//!                                                             ├─ Err(Refusal) ► refuse
+//!                                                             └─ Complete ────► httparse again, on the whole section
+//! ```
+
+use core::mem::MaybeUninit;
+
+use bytes::BytesMut;
+use http::{Method, Version};
+
+use super::framing::Framing;
+use super::head::{FieldSpan, FieldTable, RequestHead, Span, Trailers};
+use super::limits::Limits;
+use super::refusal::{FieldFault, LineFault, Refusal};
+use super::scan::{Found, Scan, Section, is_target, is_target_byte};
+
+/// Field lines that fit on the stack while parsing; a higher `max_fields` costs an allocation a head.
+const STACK_FIELDS: usize = 128;
+
+/// Reads a head from the front of `input`. `Ok(None)`: more bytes are needed; `scan` remembers how far it was searched.
+pub(crate) fn request_head(
+    input: &mut BytesMut,
+    scan: &mut Scan,
+    limits: &Limits,
+) -> Result<Option<RequestHead>, Refusal> {
+    if *scan == Scan::new(Section::Head)
+        && let Some(parsed) = strict_request(input, limits)
+    {
+        return finish(input, parsed?).map(Some);
+    }
+    let Found::Complete(end) = scan.resume(input, limits)? else { return Ok(None) };
+    if scan.newer_minor() {
+        // Served as the highest minor version implemented (RFC 9110 §2.5), which is also all that httparse knows.
+        if let Some(line_end) = memchr::memchr(b'\r', &input[2..end]) {
+            input[2 + line_end - 1] = b'1';
+        }
+    }
+    let parsed = strict_request(&input[..end], limits);
+    // The scanner knows the grammar; whatever httparse would still not take is refused without a finer reason.
+    let parsed = parsed.unwrap_or(Err(Refusal::BadRequestLine(LineFault::Spaces)))?;
+    finish(input, parsed).map(Some)
+}
+
+/// Reads a trailer section, its empty line included, from the front of `input`.
+pub(crate) fn trailers(
+    input: &mut BytesMut,
+    scan: &mut Scan,
+    limits: &Limits,
+) -> Result<Option<Trailers>, Refusal> {
+    let Found::Complete(end) = scan.resume(input, limits)? else { return Ok(None) };
+    if end == 2 {
+        bytes::Buf::advance(input, 2);
+        return Ok(Some(Trailers::default()));
+    }
+    let mut fields = FieldTable::new();
+    let mut line = 0;
+    let mut at = 0;
+    while at < end - 2 {
+        line += 1;
+        let (span, next) = field_at(input, at).ok_or(Refusal::BadField { fault: FieldFault::Name, line })?;
+        let name = &input[at..at + usize::from(span.name_len)];
+        if is_forbidden_in_trailers(name) {
+            return Err(Refusal::ForbiddenTrailer { line });
+        }
+        fields.push(span);
+        at = next;
+    }
+    // A trailer section lives as long as its body's consumer likes: it gets bytes of its own.
+    let bytes = bytes::Bytes::copy_from_slice(&input[..end]);
+    bytes::Buf::advance(input, end);
+    Ok(Some(Trailers { bytes, fields }))
+}
+
+/// A head as it was found in the buffer, before its bytes are split off.
+struct Parsed {
+    start: usize,
+    end: usize,
+    method: Method,
+    version: Version,
+    target: Span,
+    facts: super::framing::Facts,
+    fields: FieldTable,
+}
+
+fn finish(input: &mut BytesMut, parsed: Parsed) -> Result<RequestHead, Refusal> {
+    let mut bytes = input.split_to(parsed.end);
+    bytes::Buf::advance(&mut bytes, parsed.start);
+    Ok(RequestHead {
+        bytes: bytes.freeze(),
+        method: parsed.method,
+        version: parsed.version,
+        target: parsed.target,
+        facts: parsed.facts,
+        fields: parsed.fields,
+    })
+}
+
+/// `None` where the bytes are not a complete head that httparse and our checks agree on: the scanner then says why.
+/// `Some(Err)` where the head is well-formed and what it says is refused.
+fn strict_request(bytes: &[u8], limits: &Limits) -> Option<Result<Parsed, Refusal>> {
+    let max = limits.max_fields;
+    if max <= STACK_FIELDS {
+        strict_request_in(bytes, &mut [const { MaybeUninit::uninit() }; STACK_FIELDS][..max], limits)
+    } else {
+        strict_request_in(bytes, &mut vec![const { MaybeUninit::uninit() }; max], limits)
+    }
+}
+
+fn strict_request_in<'b>(
+    bytes: &'b [u8],
+    slots: &mut [MaybeUninit<httparse::Header<'b>>],
+    limits: &Limits,
+) -> Option<Result<Parsed, Refusal>> {
+    let mut request = httparse::Request::new(&mut []);
+    let Ok(httparse::Status::Complete(end)) = request.parse_with_uninit_headers(bytes, slots) else {
+        return None;
+    };
+    let (method, target, minor) = (request.method?, request.path?, request.version?);
+    let offset = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+
+    // One empty line may come before the request line (RFC 9112 §2.2): httparse skips any number, of any kind.
+    let start = offset(method.as_bytes());
+    if !(start == 0 || (start == 2 && bytes[0] == b'\r')) {
+        return None;
+    }
+    if !target.bytes().all(is_target_byte) {
+        return None;
+    }
+    let target_at = offset(target.as_bytes());
+    let line_end = target_at + target.len() + " HTTP/1.1".len();
+    if line_end - start > limits.max_request_line_bytes || !bytes[line_end..].starts_with(b"\r\n") {
+        return None;
+    }
+    let fields_start = line_end + 2;
+    if end - fields_start > limits.max_header_bytes {
+        return None;
+    }
+
+    let mut framing = Framing::default();
+    let mut refused = None;
+    let mut fields = FieldTable::new();
+    let mut at = fields_start;
+    for header in request.headers.iter() {
+        let name = header.name.as_bytes();
+        let name_end = at + name.len();
+        // Every line begins where the one before ended: nothing was skipped or folded between them.
+        if offset(name) != at || bytes.get(name_end) != Some(&b':') {
+            return None;
+        }
+        let value_at =
+            if header.value.is_empty() { skip_blanks(bytes, name_end + 1) } else { offset(header.value) };
+        let value_end = value_at + header.value.len();
+        let line_end = skip_blanks(bytes, value_end);
+        // httparse takes a lone LF for a line's end; we do not.
+        if !bytes[line_end..].starts_with(b"\r\n") || line_end - at > limits.field_line_bytes() {
+            return None;
+        }
+        let span = FieldSpan {
+            name: (at - start) as u32,
+            value: (value_at - start) as u32,
+            name_len: name.len() as u16,
+            value_len: header.value.len() as u16,
+        };
+        fields.push(span);
+        // Remembered, not returned: whether the rest is well-formed comes first, as it does for the scanner.
+        if let Err(fault) =
+            framing.field(name, header.value, Span { start: span.value, len: u32::from(span.value_len) })
+        {
+            refused.get_or_insert(fault);
+        }
+        at = line_end + 2;
+    }
+    if at + 2 != end || bytes[at] != b'\r' {
+        return None;
+    }
+    if let Some(refusal) = refused {
+        return Some(Err(refusal));
+    }
+    Some(interpret(method, target, minor, framing, limits).map(|(method, version, facts)| Parsed {
+        start,
+        end,
+        method,
+        version,
+        target: Span { start: (target_at - start) as u32, len: target.len() as u32 },
+        facts,
+        fields,
+    }))
+}
+
+fn interpret(
+    method: &str,
+    target: &str,
+    minor: u8,
+    framing: Framing,
+    limits: &Limits,
+) -> Result<(Method, Version, super::framing::Facts), Refusal> {
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::BadRequestLine(LineFault::Method))?;
+    if !is_target(&method, target.as_bytes()) {
+        return Err(Refusal::BadTarget);
+    }
+    let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    let facts = framing.decide(&method, version, limits.max_body_bytes)?;
+    Ok((method, version, facts))
+}
+
+fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+/// The field line at `at`, which the scanner found well-formed, and where the next one begins.
+fn field_at(bytes: &[u8], at: usize) -> Option<(FieldSpan, usize)> {
+    let colon = at + memchr::memchr(b':', &bytes[at..])?;
+    let line_end = at + memchr::memchr(b'\r', &bytes[at..])?;
+    let value = skip_blanks(bytes, colon + 1).min(line_end);
+    let mut value_end = line_end;
+    while value_end > value && matches!(bytes[value_end - 1], b' ' | b'\t') {
+        value_end -= 1;
+    }
+    let span = FieldSpan {
+        name: u32::try_from(at).ok()?,
+        value: u32::try_from(value).ok()?,
+        name_len: u16::try_from(colon - at).ok()?,
+        value_len: u16::try_from(value_end - value).ok()?,
+    };
+    Some((span, line_end + 2))
+}
+
+/// Fields that frame, route or control a message: in a trailer section they could only mislead whoever merges it
+/// (RFC 9110 §6.5.1).
+fn is_forbidden_in_trailers(name: &[u8]) -> bool {
+    const FORBIDDEN: [&[u8]; 8] = [
+        b"content-length",
+        b"transfer-encoding",
+        b"host",
+        b"connection",
+        b"trailer",
+        b"te",
+        b"upgrade",
+        b"expect",
+    ];
+    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
