@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use http::HeaderValue;
+
 /// Sizes. A request that passes one is refused with the status named, and the message names the limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -99,11 +101,23 @@ impl Default for Deadlines {
 }
 
 /// Everything a connection's protocol is configured with; shared by all connections of a server.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Settings {
     /// Sizes.
     pub limits: Limits,
     /// Times.
     pub deadlines: Deadlines,
+    /// The `Server` field of every answer that has none of its own (RFC 9110 §10.2.4). Default `anabranch`.
+    pub server: Option<HeaderValue>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            deadlines: Deadlines::default(),
+            server: Some(HeaderValue::from_static("anabranch")),
+        }
+    }
 }

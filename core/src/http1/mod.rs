@@ -1,14 +1,34 @@
 //! The HTTP/1.1 server machine: bytes in, events out; commands in, bytes out.
+//!
+//! ```text
+//!   limits    what a peer may ask of us          refusal   the peer's fault: status, limit, remedy
+//!   scan      a section's end, linearly          misuse    the caller's fault
+//!   parse     bytes to a head                    head      one `Bytes` and spans
+//!   framing   where a body ends                  chunk     chunked bodies
+//!   encode    answer heads                       state     two halves and how they move
+//!   work      the busy part                      event     what is told
+//!                        connection   all of these together
+//! ```
 
 mod chunk;
+mod connection;
+mod encode;
+mod event;
 mod framing;
 mod head;
 pub mod limits;
+mod misuse;
 mod parse;
 mod refusal;
 mod scan;
+mod state;
+mod work;
 
+pub use connection::{Connection, Sends};
+pub use encode::AnswerLength;
+pub use event::Event;
 pub use framing::BodyLength;
 pub use head::{FieldLines, RequestHead, Trailers};
 pub use limits::{Deadlines, Limits, Settings};
+pub use misuse::Misuse;
 pub use refusal::{ChunkFault, FieldFault, LineFault, Refusal};

@@ -1,0 +1,175 @@
+//! Answer heads: status line, date, server, the application's fields, framing, connection (RFC 9112 §4, §6).
+//!
+//! A head that reaches the buffer cannot be split (names and values hold no line end) and cannot contradict its body (the
+//! framing fields are written here and nowhere else).
+
+use http::StatusCode;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, SERVER, TRANSFER_ENCODING, UPGRADE,
+};
+
+use super::framing::parse_decimal;
+use super::misuse::Misuse;
+use crate::fields::Fields;
+use crate::time::DATE_BYTES;
+
+/// How long an answer's body is, as its sender knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AnswerLength {
+    /// So many bytes.
+    Known(u64),
+    /// Until it ends: chunked in HTTP/1.1, until the connection closes in HTTP/1.0.
+    Unknown,
+}
+
+/// What an answer's head says of the message's end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Framing {
+    /// Nothing: the status or the method says that there is no body, or the connection's end ends it.
+    Unsaid,
+    ContentLength(u64),
+    Chunked,
+}
+
+/// What an answer's head says of the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ConnectionOption {
+    /// Nothing: HTTP/1.1 persists unless told otherwise.
+    Unsaid,
+    Close,
+    KeepAlive,
+    Upgrade,
+}
+
+/// What the application's fields say themselves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) date: bool,
+    pub(crate) server: bool,
+    pub(crate) close: bool,
+    pub(crate) content_length: Option<u64>,
+}
+
+/// Looks the application's fields through for what is not the application's.
+pub(crate) fn inspect(fields: &Fields) -> Result<Said, Misuse> {
+    let mut said = Said::default();
+    for (name, value) in fields.iter() {
+        if *name == DATE {
+            said.date = true;
+        } else if *name == SERVER {
+            said.server = true;
+        } else if *name == CONTENT_LENGTH {
+            let length = parse_decimal(value.as_bytes()).ok_or(Misuse::ContradictingLength)?;
+            if said.content_length.replace(length).is_some_and(|other| other != length) {
+                return Err(Misuse::ContradictingLength);
+            }
+        } else if *name == CONNECTION {
+            // `close` is a wish that an application may well have; everything else is ours to say.
+            if !value.as_bytes().eq_ignore_ascii_case(b"close") {
+                return Err(Misuse::FramingField);
+            }
+            said.close = true;
+        } else if *name == TRANSFER_ENCODING || name.as_str() == "keep-alive" {
+            return Err(Misuse::FramingField);
+        }
+    }
+    Ok(said)
+}
+
+/// What goes into one head.
+pub(crate) struct Head<'a> {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: &'a Fields,
+    pub(crate) said: Said,
+    pub(crate) date: Option<&'a [u8; DATE_BYTES]>,
+    pub(crate) server: Option<&'a HeaderValue>,
+    pub(crate) framing: Framing,
+    pub(crate) option: ConnectionOption,
+}
+
+impl Head<'_> {
+    /// Appends the head, its empty line included.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        status_line(out, self.status);
+        if let Some(date) = self.date
+            && !self.said.date
+        {
+            out.extend_from_slice(b"date: ");
+            out.extend_from_slice(date);
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Some(server) = self.server
+            && !self.said.server
+        {
+            line(out, b"server", server.as_bytes());
+        }
+        field_lines(out, self.fields);
+        match self.framing {
+            Framing::Unsaid => {}
+            Framing::ContentLength(length) => {
+                out.extend_from_slice(b"content-length: ");
+                out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        }
+        out.extend_from_slice(match self.option {
+            ConnectionOption::Unsaid => b"\r\n".as_slice(),
+            ConnectionOption::Close => b"connection: close\r\n\r\n",
+            ConnectionOption::KeepAlive => b"connection: keep-alive\r\n\r\n",
+            ConnectionOption::Upgrade => b"connection: upgrade\r\n\r\n",
+        });
+    }
+}
+
+/// Appends an interim answer (RFC 9110 §15.2).
+pub(crate) fn interim(out: &mut Vec<u8>, status: StatusCode, fields: &Fields) {
+    status_line(out, status);
+    field_lines(out, fields);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a trailer section, its empty line included.
+pub(crate) fn trailer_section(out: &mut Vec<u8>, trailers: Option<&Fields>) {
+    if let Some(trailers) = trailers {
+        for (name, value) in trailers.iter().filter(|(name, _)| may_trail(name)) {
+            line(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Fields that frame or route a message must not come after it (RFC 9110 §6.5.1): they are left out.
+fn may_trail(name: &HeaderName) -> bool {
+    use http::header::{HOST, TE, TRAILER};
+    ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE, HOST, TE, TRAILER].contains(name)
+}
+
+fn field_lines(out: &mut Vec<u8>, fields: &Fields) {
+    for (name, value) in fields.iter() {
+        if *name != CONTENT_LENGTH && *name != CONNECTION {
+            line(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Always HTTP/1.1, whatever the request's version: a server names the highest it conforms to (RFC 9110 §2.5).
+fn status_line(out: &mut Vec<u8>, status: StatusCode) {
+    if status == StatusCode::OK {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}

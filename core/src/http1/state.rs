@@ -1,0 +1,204 @@
+//! Where a connection stands: two halves that move on their own and meet between exchanges.
+//!
+//! ```text
+//!   receiving   Idle ──► Head ──► Body ──► Done ─────────────► Idle      (when the answer is Done too, and both persist)
+//!                │         │        │        └───────────────► Lingering (when the connection ends)
+//!                │         └────────┴─ refused, not wanted ──► Lingering ──► Closed
+//!                └─ idle too long, peer closed ─────────────────────────────► Closed
+//!
+//!   sending     Idle ──► Owed ──► Body ──► Done ─────────────► Idle
+//!                          └────────┴────────┴───────────────► Ending(how) ── flushed ──► Closed(how)
+//!
+//!   both        Owed ── switch ──► Switched: the bytes belong to another protocol
+//! ```
+//!
+//! Every move between halves is here; `connection.rs` says when, this file says whether and whereto.
+
+use crate::flow::CloseKind;
+
+/// The receiving half.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) enum Receiving {
+    /// Between messages.
+    #[default]
+    Idle,
+    /// Part of a head is there.
+    Head,
+    /// The head is complete, its body is not.
+    Body,
+    /// The request is complete; its answer is not.
+    Done,
+    /// Whatever comes is dropped, so that the peer gets to read the answer (RFC 9112 §9.6).
+    Lingering,
+    /// The bytes belong to another protocol.
+    Switched,
+    /// Nothing more is read.
+    Closed,
+}
+
+/// The sending half.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) enum Sending {
+    /// Nothing is owed.
+    #[default]
+    Idle,
+    /// An answer is owed and has not begun.
+    Owed,
+    /// An answer's head is out, its body is not.
+    Body,
+    /// The answer is complete; its request is not.
+    Done,
+    /// What is queued is the last.
+    Ending(CloseKind),
+    /// The bytes belong to another protocol, once what is queued is out.
+    Switched,
+    /// Nothing more is sent.
+    Closed(CloseKind),
+}
+
+/// Whether the connection outlives the exchange.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) enum Persistence {
+    /// Nobody wants it to end.
+    #[default]
+    Persist,
+    /// The peer asked for the end: it sends no more.
+    PeerEnds,
+    /// We end it: the peer may have sent more already.
+    WeEnd,
+}
+
+/// Both halves.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) receiving: Receiving,
+    pub(crate) sending: Sending,
+    pub(crate) persistence: Persistence,
+}
+
+impl State {
+    /// A head is complete; a body may follow.
+    pub(crate) fn request_begun(&mut self, has_body: bool) {
+        debug_assert!(
+            matches!(self.receiving, Receiving::Idle | Receiving::Head) && self.sending == Sending::Idle
+        );
+        self.receiving = if has_body { Receiving::Body } else { Receiving::Done };
+        self.sending = Sending::Owed;
+    }
+
+    /// The request is complete.
+    pub(crate) fn request_complete(&mut self) {
+        if self.receiving == Receiving::Body {
+            self.receiving = Receiving::Done;
+        }
+    }
+
+    /// The answer's head is out.
+    pub(crate) fn answer_begun(&mut self) {
+        debug_assert_eq!(self.sending, Sending::Owed);
+        self.sending = Sending::Body;
+    }
+
+    /// The answer is complete.
+    pub(crate) fn answer_complete(&mut self) {
+        if self.sending == Sending::Body {
+            self.sending = Sending::Done;
+        }
+    }
+
+    /// The peer broke the protocol: an answer is owed, if none has begun, and whatever still comes is dropped.
+    pub(crate) fn refuse(&mut self) {
+        self.persistence = Persistence::WeEnd;
+        if self.receiving != Receiving::Closed {
+            self.receiving = Receiving::Lingering;
+        }
+        if self.sending == Sending::Idle {
+            self.sending = Sending::Owed;
+        }
+    }
+
+    /// What remains of the request is dropped, and the connection ends with the answer.
+    pub(crate) fn drop_rest(&mut self) {
+        self.persistence = Persistence::WeEnd;
+        if matches!(self.receiving, Receiving::Body | Receiving::Done) {
+            self.receiving = Receiving::Lingering;
+        }
+    }
+
+    /// The exchange went over to another protocol.
+    pub(crate) fn switch(&mut self) {
+        debug_assert_eq!((self.receiving, self.sending), (Receiving::Done, Sending::Owed));
+        self.receiving = Receiving::Switched;
+        self.sending = Sending::Switched;
+    }
+
+    /// Begins the next exchange, or the end, once both halves are through with this one. `leftover`: the peer sent more
+    /// than this exchange. Says whether the connection is idle again.
+    pub(crate) fn settle(&mut self, leftover: bool) -> bool {
+        if self.sending != Sending::Done {
+            return false;
+        }
+        match (self.receiving, self.persistence) {
+            (Receiving::Done, Persistence::Persist) => {
+                self.receiving = Receiving::Idle;
+                self.sending = Sending::Idle;
+                return true;
+            }
+            (Receiving::Done, Persistence::PeerEnds) if !leftover => self.end(CloseKind::Immediate),
+            (Receiving::Done | Receiving::Lingering, _) => self.end(CloseKind::Linger),
+            (Receiving::Closed, _) => self.end(CloseKind::Immediate),
+            _ => {}
+        }
+        false
+    }
+
+    /// What is queued is the last: the halves close once it is flushed.
+    pub(crate) fn end(&mut self, kind: CloseKind) {
+        if matches!(self.sending, Sending::Ending(_) | Sending::Closed(_)) {
+            return;
+        }
+        let kind = if self.receiving == Receiving::Closed { CloseKind::Immediate } else { kind };
+        self.sending = Sending::Ending(kind);
+        if self.receiving != Receiving::Closed {
+            // Reading on keeps a peer that sends before it reads from blocking both of us.
+            self.receiving = if kind == CloseKind::Linger { Receiving::Lingering } else { Receiving::Closed };
+        }
+    }
+
+    /// The end that is under way turns out to have unread input behind it.
+    pub(crate) fn linger_instead(&mut self) {
+        if self.sending == Sending::Ending(CloseKind::Immediate) && self.receiving == Receiving::Closed {
+            self.sending = Sending::Ending(CloseKind::Linger);
+            self.receiving = Receiving::Lingering;
+        }
+    }
+
+    /// All that was queued is out.
+    pub(crate) fn flushed(&mut self) {
+        if let Sending::Ending(kind) = self.sending {
+            self.sending = Sending::Closed(kind);
+        }
+    }
+
+    /// The peer sends no more.
+    pub(crate) fn input_closed(&mut self) {
+        self.receiving = Receiving::Closed;
+        if let Sending::Ending(kind) | Sending::Closed(kind) = &mut self.sending {
+            *kind = CloseKind::Immediate;
+        }
+    }
+
+    /// Nothing is read or sent any more.
+    pub(crate) fn close(&mut self) {
+        self.receiving = Receiving::Closed;
+        self.sending = Sending::Closed(CloseKind::Immediate);
+    }
+
+    pub(crate) const fn is_idle(&self) -> bool {
+        matches!((self.receiving, self.sending), (Receiving::Idle, Sending::Idle))
+    }
+
+    pub(crate) const fn is_finished(&self) -> bool {
+        matches!((self.receiving, self.sending), (Receiving::Closed, Sending::Closed(_)))
+    }
+}

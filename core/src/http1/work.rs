@@ -1,0 +1,161 @@
+//! What a connection needs while it is busy and gives back when it is idle.
+
+use bytes::BytesMut;
+
+use super::chunk::ChunkDecoder;
+use super::framing::BodyLength;
+use super::head::RequestHead;
+use super::scan::{Scan, Section};
+use crate::buf::Output;
+use crate::time::Instant;
+use crate::turn::Pool;
+
+/// The busy part of a connection. Lent by the driver thread's [`Pool`], so that an idle connection holds no buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    /// Input that could not be used yet.
+    pub(crate) inbox: BytesMut,
+    pub(crate) scan: Scan,
+    pub(crate) output: Output,
+    /// Output taken by the driver and not reported yet.
+    pub(crate) in_flight: usize,
+    pub(crate) request: RequestFacts,
+    pub(crate) body: BodyState,
+    pub(crate) answer: AnswerBody,
+}
+
+/// What is remembered of the request that is being answered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RequestFacts {
+    pub(crate) http11: bool,
+    pub(crate) is_head: bool,
+    pub(crate) is_connect: bool,
+    pub(crate) offers_upgrade: bool,
+    pub(crate) expects_continue: bool,
+    pub(crate) continued: bool,
+}
+
+impl RequestFacts {
+    pub(crate) fn of(head: &RequestHead) -> Self {
+        Self {
+            http11: head.version() == http::Version::HTTP_11,
+            is_head: *head.method() == http::Method::HEAD,
+            is_connect: *head.method() == http::Method::CONNECT,
+            offers_upgrade: head.offers_upgrade(),
+            expects_continue: head.expects_continue(),
+            continued: false,
+        }
+    }
+}
+
+/// Where the request's body stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyState {
+    pub(crate) declared: BodyLength,
+    pub(crate) rest: BodyRest,
+    pub(crate) taking: Taking,
+    /// Data bytes so far.
+    pub(crate) received: u64,
+    /// When it began to be read, moved on by every pause.
+    pub(crate) since: Instant,
+    /// When it was paused.
+    pub(crate) paused_at: Instant,
+}
+
+impl Default for BodyState {
+    fn default() -> Self {
+        Self {
+            declared: BodyLength::Empty,
+            rest: BodyRest::End,
+            taking: Taking::Held,
+            received: 0,
+            since: Instant::ORIGIN,
+            paused_at: Instant::ORIGIN,
+        }
+    }
+}
+
+impl BodyState {
+    pub(crate) fn declared(length: BodyLength, now: Instant) -> Self {
+        let rest = match length {
+            BodyLength::Empty => BodyRest::End,
+            BodyLength::Known(left) => BodyRest::Length(left),
+            BodyLength::Chunked => BodyRest::Chunks(ChunkDecoder::default()),
+        };
+        Self { declared: length, rest, taking: Taking::Held, received: 0, since: now, paused_at: now }
+    }
+}
+
+/// What is still to come of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BodyRest {
+    Length(u64),
+    Chunks(ChunkDecoder),
+    Trailers,
+    End,
+}
+
+/// What becomes of a body's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Taking {
+    /// Nobody has asked for the body yet.
+    Held,
+    /// They are delivered as they come.
+    Wanted,
+    /// They wait until the application has room.
+    Paused,
+    /// They are dropped, and the connection goes on.
+    Dropped,
+}
+
+/// What is still to be sent of an answer's body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum AnswerBody {
+    /// No body is sent, whatever the application supplies: HEAD, 204, 304.
+    #[default]
+    Nothing,
+    Length(u64),
+    Chunks,
+    UntilClose,
+}
+
+impl Work {
+    pub(crate) fn lend(pool: &mut Pool) -> Box<Self> {
+        pool.take().unwrap_or_default()
+    }
+
+    /// Gives `self` back. Nothing of the connection stays in it.
+    pub(crate) fn give_back(mut self: Box<Self>, pool: &mut Pool) {
+        self.inbox = BytesMut::new();
+        self.scan = Scan::new(Section::Head);
+        self.output.clear();
+        self.in_flight = 0;
+        pool.give(self);
+    }
+
+    /// Whether nothing of the connection is in it.
+    pub(crate) fn is_spare(&self) -> bool {
+        self.inbox.is_empty() && self.output.is_empty() && self.in_flight == 0
+    }
+}
+
+impl Work {
+    /// Where the next bytes come from: what was kept, joined by what came, or just what came.
+    pub(crate) fn source<'a>(&'a mut self, input: &'a mut BytesMut) -> (&'a mut BytesMut, &'a mut Scan) {
+        if self.inbox.is_empty() {
+            return (input, &mut self.scan);
+        }
+        if !input.is_empty() {
+            self.inbox.extend_from_slice(input);
+            input.clear();
+        }
+        (&mut self.inbox, &mut self.scan)
+    }
+
+    /// Lets go of an inbox that was used up.
+    pub(crate) fn free_inbox(&mut self) {
+        if self.inbox.is_empty() && self.inbox.capacity() > 0 {
+            self.inbox = BytesMut::new();
+        }
+    }
+}
