@@ -11,6 +11,8 @@ pub mod http1;
 pub mod info;
 pub mod job;
 pub mod lifecycle;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod turn;
 

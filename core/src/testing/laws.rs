@@ -1,0 +1,224 @@
+//! The laws of [`Flow`], as far as they can be checked from outside after each call.
+
+use std::io::IoSlice;
+
+use crate::flow::{
+    CloseReason, Deadline, Flow, ReadOperation, Waiting, WriteOperation, WriteResult, is_finished,
+};
+
+/// Holds a flow to its laws: told of each call just after it was made, it asks every question twice and compares with
+/// what was answered before.
+///
+/// [`Rig`](super::Rig) uses it at every call. A driver of your own can too, while it is being written.
+#[derive(Debug, Default)]
+pub struct Laws {
+    /// The bytes on offer that no result was reported for.
+    offered: Vec<u8>,
+    /// Bytes taken as owned chunks that no result was reported for.
+    taken: usize,
+    read_closed: bool,
+    write_closed: bool,
+    ended: Option<CloseReason>,
+}
+
+/// The call that was just made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// This one, and it is none of the others.
+    Call(&'static str),
+    /// [`Flow::report_write_result`].
+    Reported(WriteResult),
+    /// [`Flow::take_output`], which gave so many bytes.
+    Took(usize),
+    /// [`Flow::abort`].
+    Aborted,
+}
+
+/// Everything a flow answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Answers {
+    pub(super) read: ReadOperation,
+    pub(super) write: WriteOperation,
+    pub(super) waiting: Waiting,
+    pub(super) deadline: Option<Deadline>,
+    pub(super) reason: Option<CloseReason>,
+    pub(super) output: Vec<u8>,
+}
+
+impl Laws {
+    /// Checks what can be checked after a call, and remembers the answers for the next.
+    ///
+    /// # Panics
+    /// When a law is broken: the message names it.
+    #[track_caller]
+    pub fn check<F: Flow + ?Sized>(&mut self, flow: &F, after: After) {
+        let answers = Answers::of(flow);
+        let again = Answers::of(flow);
+        if answers != again {
+            broken("ask again", after, &answers, "questions are pure, but asked again it answered otherwise");
+        }
+        check_slices(flow, after, &answers);
+        self.check_output(after, &answers);
+        self.check_end(flow, after, &answers);
+        check_waiting(flow, after, &answers);
+    }
+
+    /// Law 6: the bytes on offer stay, and only grow.
+    #[track_caller]
+    fn check_output(&mut self, after: After, answers: &Answers) {
+        match after {
+            After::Call(_) => {}
+            After::Reported(WriteResult::Wrote(count)) => {
+                let of_taken = count.min(self.taken);
+                self.taken -= of_taken;
+                self.offered.drain(..(count - of_taken).min(self.offered.len()));
+            }
+            After::Took(count) => {
+                self.taken += count;
+                self.offered.drain(..count.min(self.offered.len()));
+            }
+            After::Reported(WriteResult::Closed) | After::Aborted => {
+                self.offered.clear();
+                self.taken = 0;
+            }
+        }
+        if !answers.output.starts_with(&self.offered) && !gave_up(answers) {
+            let was = self.offered.escape_ascii();
+            let what = format!("bytes on offer changed before a result was reported; they were \"{was}\"");
+            broken("6, stable output", after, answers, &what);
+        }
+        self.offered.clone_from(&answers.output);
+    }
+
+    /// What has ended stays so, for the reason it had.
+    #[track_caller]
+    fn check_end<F: Flow + ?Sized>(&mut self, flow: &F, after: After, answers: &Answers) {
+        let read_closed = answers.read == ReadOperation::Close;
+        let write_closed = matches!(answers.write, WriteOperation::Close(_));
+        if self.read_closed && !read_closed {
+            broken("2, truthful questions", after, answers, "the read side said Close before");
+        }
+        if self.write_closed && !write_closed {
+            broken("2, truthful questions", after, answers, "the write side said Close before");
+        }
+        self.read_closed = read_closed;
+        self.write_closed = write_closed;
+        if is_finished(flow) {
+            if answers.reason.is_none() {
+                broken("life of a connection", after, answers, "it is finished and has no close reason");
+            }
+            if self.ended.is_some() && self.ended != answers.reason {
+                broken("life of a connection", after, answers, "the close reason changed after the end");
+            }
+            self.ended = answers.reason;
+        }
+    }
+}
+
+impl Answers {
+    pub(super) fn of<F: Flow + ?Sized>(flow: &F) -> Self {
+        let write = flow.next_write_operation();
+        Self {
+            read: flow.next_read_operation(),
+            write,
+            waiting: flow.waiting_on(),
+            deadline: flow.deadline(),
+            reason: flow.close_reason(),
+            output: if write == WriteOperation::Write { offered(flow) } else { Vec::new() },
+        }
+    }
+
+    /// Whether these are the answers given `before`, but for a deadline that moved later, which it may at any time.
+    pub(super) fn are_as(&self, before: &Self) -> bool {
+        let later = match (self.deadline, before.deadline) {
+            (Some(now), Some(before)) => now.kind == before.kind && now.at >= before.at,
+            (now, before) => now == before,
+        };
+        later && Self { deadline: None, ..self.clone() } == Self { deadline: None, ..before.clone() }
+    }
+}
+
+/// Law 2: Write means that there are slices, none of them empty, however many are asked for.
+#[track_caller]
+fn check_slices<F: Flow + ?Sized>(flow: &F, after: After, answers: &Answers) {
+    if answers.write != WriteOperation::Write {
+        return;
+    }
+    let mut slices = [IoSlice::new(&[]); 64];
+    let count = flow.write_slices(&mut slices);
+    if count == 0 {
+        broken("2, truthful questions", after, answers, "it says Write and offers no slice");
+    }
+    if slices[..count].iter().any(|slice| slice.is_empty()) {
+        broken("2, truthful questions", after, answers, "it offers an empty slice");
+    }
+    let first = slices[0].to_vec();
+    let mut one = [IoSlice::new(&[]); 1];
+    if flow.write_slices(&mut one) != 1 || *one[0] != *first {
+        broken(
+            "2, truthful questions",
+            after,
+            answers,
+            "with room for one slice it does not offer the first",
+        );
+    }
+}
+
+/// Laws 2 and 5: somebody is waited for, and it is the one who helps.
+#[track_caller]
+fn check_waiting<F: Flow + ?Sized>(flow: &F, after: After, answers: &Answers) {
+    if is_finished(flow) {
+        return;
+    }
+    let law = "5, time and waiting";
+    if answers.waiting.is_empty() {
+        broken(law, after, answers, "it is not finished and waits for nobody");
+    }
+    if answers.waiting.contains(Waiting::DEADLINE) != answers.deadline.is_some() {
+        broken(law, after, answers, "waiting_on names a deadline if and only if there is one");
+    }
+    if answers.waiting.contains(Waiting::PEER_READ) != (answers.read == ReadOperation::Read) {
+        broken(law, after, answers, "waiting_on names peer-read if and only if the read side says Read");
+    }
+    if answers.write == WriteOperation::Write && !answers.waiting.contains(Waiting::PEER_WRITE) {
+        broken(law, after, answers, "the write side says Write, and waiting_on does not name peer-write");
+    }
+}
+
+/// Whether the conversation ended in a way that leaves output unsent.
+const fn gave_up(answers: &Answers) -> bool {
+    matches!(
+        answers.reason,
+        Some(
+            CloseReason::PeerReset
+                | CloseReason::TimedOut(_)
+                | CloseReason::Aborted(_)
+                | CloseReason::ApplicationFailed
+                | CloseReason::TransportFailed
+        )
+    )
+}
+
+/// All the bytes on offer.
+fn offered<F: Flow + ?Sized>(flow: &F) -> Vec<u8> {
+    let mut room = 64;
+    loop {
+        let mut slices = vec![IoSlice::new(&[]); room];
+        let count = flow.write_slices(&mut slices);
+        if count < room {
+            return slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+        }
+        room *= 4;
+    }
+}
+
+#[track_caller]
+#[expect(clippy::panic, reason = "a broken law fails the test that broke it")]
+pub(super) fn broken(law: &str, after: After, answers: &Answers, what: &str) -> ! {
+    let Answers { read, write, waiting, deadline, reason, output } = answers;
+    let output = output.len();
+    panic!(
+        "law broken ({law}) after {after:?}: {what}\n  the flow answers: read {read:?}, write {write:?} \
+         ({output} bytes on offer), waiting on {waiting}, deadline {deadline:?}, close reason {reason:?}"
+    )
+}

@@ -1,0 +1,62 @@
+//! For those who test a service, a flow or a driver: time, wakes, jobs and a wire that are worked by hand, a rig that
+//! holds a flow to its laws, and suites that hold a driver to its own.
+//!
+//! ```text
+//!   you test            with                       which plays
+//!   ─────────────────────────────────────────────────────────────────────────────────────────────
+//!   a flow              Rig                        the driver, checking the flow's laws at every call
+//!   a turn of yours     wire_suite                 flow and wire, at every cut of input and output
+//!   a whole driver      driver_suite               flows that judge their driver, and the peers
+//! ```
+//!
+//! Everything but the driver suite is in memory, without threads, and never sleeps.
+//!
+//! # Example
+//!
+//! A flow that answers each line with its length, and what the rig asks of it:
+//!
+//! ```
+//! use anabranch_core::testing::{Behaviour, Io, Probe, Rig};
+//!
+//! #[derive(Default)]
+//! struct LineLengths(usize);
+//!
+//! impl Behaviour for LineLengths {
+//!     fn input(&mut self, io: &mut Io, bytes: &[u8]) {
+//!         for byte in bytes {
+//!             match byte {
+//!                 b'\n' => io.send(format!("{}\n", core::mem::take(&mut self.0))),
+//!                 _ => self.0 += 1,
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! let mut rig = Rig::new(Probe::new(LineLengths::default(), Default::default(), Default::default()));
+//! rig.assert_reading();
+//! rig.read("four\nthr");
+//! assert_eq!(rig.written(), b"4\n");
+//! rig.read_bytewise("ee\n");
+//! rig.eof();
+//! assert_eq!(rig.written(), b"5\n");
+//! assert!(rig.is_finished());
+//! ```
+
+mod clock;
+mod jobs;
+mod laws;
+mod probe;
+mod rig;
+mod waker;
+mod wire;
+
+pub use clock::ManualClock;
+pub use jobs::ManualJobs;
+pub use laws::{After, Laws};
+pub use probe::{Behaviour, Io, Log, Probe, Seen};
+pub use rig::Rig;
+pub use waker::CountingWaker;
+pub use wire::{ScriptedWire, WireCounts};
+
+#[cfg(test)]
+mod tests;
