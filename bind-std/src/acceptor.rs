@@ -113,7 +113,7 @@ impl<P: Placement> Acceptor<P> {
 /// how many there are. Without one it is closed without a word.
 fn refuse(shared: &Shared, admitted: Admitted) {
     let work = move || admitted.carry(&Arc::default(), &mut || {});
-    let _ = shared.crew.spawn("refusal".into(), shared.stack_bytes, work);
+    let _ = shared.crew.spawn("refuse", work);
 }
 
 /// The listeners that are still open.

@@ -93,6 +93,8 @@ impl Default for LaneConfig {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
+    /// What the names of the server's threads begin with, as `top -H` shows them (15 bytes at most). Default `anabranch`.
+    pub name: String,
     /// What carries the connections. Default [`Model::Threads`].
     pub model: Model,
     /// Limits on connections, and what happens at them.
@@ -122,6 +124,7 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            name: "anabranch".into(),
             model: Model::default(),
             server: ServerConfig::default(),
             lanes: Vec::new(),

@@ -277,3 +277,6 @@ impl<'a> Carrier<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,14 +4,17 @@
 //! threads grows, and none is ended without having been joined. The last is joined by whoever waits for them all.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The threads that run, and the one that ended last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Crew {
+    name: String,
+    stack_bytes: usize,
     state: Mutex<State>,
     left: Condvar,
 }
@@ -24,22 +27,32 @@ struct State {
 }
 
 impl Crew {
+    /// A crew whose threads' names begin with `name`, each with so much stack.
+    pub(crate) fn new(name: &str, stack_bytes: usize) -> Self {
+        Self { name: name.to_owned(), stack_bytes, state: Mutex::default(), left: Condvar::new() }
+    }
+
+    /// What a thread in that role is called.
+    pub(crate) fn thread_name(&self, role: impl fmt::Display) -> String {
+        format!("{}-{role}", self.name)
+    }
+
     /// Starts a thread.
     ///
     /// # Errors
     /// When the system gives none: `work` is then dropped.
     pub(crate) fn spawn(
         self: &Arc<Self>,
-        name: String,
-        stack_bytes: usize,
+        role: impl fmt::Display,
         work: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
         // Held until the handle is entered: a thread that ends at once waits for that to take it out again.
         let mut state = self.lock();
         state.last_number += 1;
         let number = state.last_number;
+        let builder = thread::Builder::new().name(self.thread_name(role)).stack_size(self.stack_bytes);
         let crew = self.clone();
-        let handle = thread::Builder::new().name(name).stack_size(stack_bytes).spawn(move || {
+        let handle = builder.spawn(move || {
             // Made here and not before: a thread that cannot be started was never a member, and the lock is held.
             let _member = Member { crew, number };
             work();
@@ -109,14 +122,14 @@ mod tests {
 
     #[test]
     fn all_threads_are_waited_for_and_joined() {
-        let crew = Arc::new(Crew::default());
+        let crew = Arc::new(Crew::new("test", 64 * 1024));
         let count = Arc::new(AtomicUsize::new(0));
         for _ in 0..50 {
             let count = count.clone();
             let work = move || {
                 count.fetch_add(1, Ordering::SeqCst);
             };
-            crew.spawn("test".into(), 64 * 1024, work).unwrap();
+            crew.spawn("t", work).unwrap();
         }
         assert_eq!(crew.wait(Duration::from_secs(10)), 0);
         assert_eq!(count.load(Ordering::SeqCst), 50);
@@ -125,12 +138,12 @@ mod tests {
 
     #[test]
     fn thread_that_does_not_end_is_counted_and_not_waited_for() {
-        let crew = Arc::new(Crew::default());
+        let crew = Arc::new(Crew::new("test", 64 * 1024));
         let (release, held) = std::sync::mpsc::channel::<()>();
         let work = move || {
             let _ = held.recv();
         };
-        crew.spawn("test".into(), 64 * 1024, work).unwrap();
+        crew.spawn("t", work).unwrap();
         assert_eq!(crew.wait(Duration::from_millis(10)), 1);
         drop(release);
         assert_eq!(crew.wait(Duration::from_secs(10)), 0);

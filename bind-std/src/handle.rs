@@ -35,10 +35,13 @@ pub fn serve_protocol(
             server.handle_bound(ListenerId(number), *address, now);
         }
     });
-    let keeper = thread::Builder::new().name("keeper".into()).stack_size(KEEPER_STACK_BYTES).spawn({
-        let shared = shared.clone();
-        move || shared.keep()
-    })?;
+    let keeper = thread::Builder::new()
+        .name(shared.crew.thread_name("keep"))
+        .stack_size(KEEPER_STACK_BYTES)
+        .spawn({
+            let shared = shared.clone();
+            move || shared.keep()
+        })?;
     let handle = Handle {
         shared: shared.clone(),
         addresses: addresses.into_iter().flatten().collect(),

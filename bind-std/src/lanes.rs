@@ -20,7 +20,6 @@ use crate::crew::Crew;
 pub(crate) struct Lanes {
     lanes: Vec<Arc<OneLane>>,
     crew: Arc<Crew>,
-    stack_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -38,14 +37,14 @@ struct OneLane {
 
 impl Lanes {
     /// `configured`, and the default lane if it is not among them. The first one configured counts for each name.
-    pub(crate) fn new(configured: &[LaneConfig], crew: Arc<Crew>, stack_bytes: usize) -> Self {
+    pub(crate) fn new(configured: &[LaneConfig], crew: Arc<Crew>) -> Self {
         let mut lanes: Vec<Arc<OneLane>> = Vec::with_capacity(configured.len() + 1);
         for config in configured.iter().copied().chain([LaneConfig::default()]) {
             if lanes.iter().all(|lane| lane.lane != config.lane) {
                 lanes.push(Arc::new(OneLane::new(config)));
             }
         }
-        Self { lanes, crew, stack_bytes }
+        Self { lanes, crew }
     }
 
     /// Hands `job` to its lane, or gives it back when there is no room.
@@ -86,7 +85,7 @@ impl Lanes {
             let lane = lane.clone();
             move || lane.work()
         };
-        let started = self.crew.spawn(format!("lane-{}", lane.lane), self.stack_bytes, work).is_ok();
+        let started = self.crew.spawn(lane.lane, work).is_ok();
         started || lane.threads.fetch_sub(1, Ordering::AcqRel) > 1
     }
 }
@@ -127,7 +126,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn lanes(configured: &[LaneConfig]) -> Lanes {
-        Lanes::new(configured, Arc::default(), 128 * 1024)
+        Lanes::new(configured, Arc::new(Crew::new("lane", 128 * 1024)))
     }
 
     fn result<T>(pending: &mut Pending<T>) -> Result<T, JobError> {

@@ -34,7 +34,6 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) crew: Arc<Crew>,
     pub(crate) lanes: Lanes,
-    pub(crate) stack_bytes: usize,
     /// Rung when listeners may have to be started, paused or closed, and when a worker has room.
     pub(crate) acceptor_bell: OwnedFd,
     stash: Stash,
@@ -69,14 +68,13 @@ pub struct Summary {
 
 impl Shared {
     pub(crate) fn new(config: &Config, protocol: Box<dyn Protocol>) -> io::Result<Self> {
-        let crew = Arc::new(Crew::default());
+        let crew = Arc::new(Crew::new(&config.name, config.stack_bytes));
         Ok(Self {
             clock: Clock::start(),
             control: Control::new()?,
             hub: Hub::new(config.server.max_events),
-            lanes: Lanes::new(&config.lanes, crew.clone(), config.stack_bytes),
+            lanes: Lanes::new(&config.lanes, crew.clone()),
             crew,
-            stack_bytes: config.stack_bytes,
             acceptor_bell: event()?,
             stash: Stash::new(config.read_bytes),
             protocol,

@@ -32,5 +32,5 @@ fn accept(
     placement: impl Placement + 'static,
 ) -> io::Result<()> {
     let acceptor = Acceptor::new(shared.clone(), listeners, placement);
-    shared.crew.spawn("acceptor".into(), shared.stack_bytes, move || acceptor.run())
+    shared.crew.spawn("accept", move || acceptor.run())
 }

@@ -39,7 +39,7 @@ impl Pool {
         let (sender, receiver) = unbounded();
         for number in 1..=workers {
             let worker = Worker { shared: shared.clone(), queue: receiver.clone(), places: places.clone() };
-            shared.crew.spawn(format!("worker-{number}"), shared.stack_bytes, move || worker.run())?;
+            shared.crew.spawn(format_args!("w{number}"), move || worker.run())?;
         }
         Ok(Self { queue: sender, places })
     }

@@ -28,9 +28,8 @@ impl Placement for Threads {
     fn place(&mut self, admitted: Admitted, _: &mut dyn FnMut()) {
         let listener = admitted.listener();
         self.started += 1;
-        let name = format!("connection-{}", self.started);
         let work = move || admitted.carry(&Arc::default(), &mut || {});
-        if self.shared.crew.spawn(name, self.shared.stack_bytes, work).is_err() {
+        if self.shared.crew.spawn(format_args!("c{}", self.started), work).is_err() {
             // Out of threads is out of something, like being out of descriptors: leave off for a while. The connection
             // went with the work.
             let kind = AcceptErrorKind::Exhausted;

@@ -1,0 +1,6 @@
+//! Servers over loopback, under each model.
+
+mod common;
+mod models;
+mod stopping;
+mod waiting;
