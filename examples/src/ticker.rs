@@ -157,7 +157,9 @@ impl Ticking {
     }
 
     fn finish(&mut self, reason: CloseReason) {
-        self.reason.get_or_insert(reason);
+        if self.reason.is_none() || self.owed() > 0 {
+            self.reason = Some(reason);
+        }
         self.input = Vec::new();
         self.output = BytesMut::new();
         self.taken = 0;
@@ -306,146 +308,108 @@ impl Flow for Ticking {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anabranch_core::flow::is_finished;
-    use anabranch_core::{Dates, Pool};
-    use core::task::Waker;
-
-    struct Talk {
-        flow: Ticking,
-        now: Instant,
-        sent: Vec<u8>,
-    }
-
-    impl Talk {
-        fn new() -> Self {
-            let flow = Ticking::new(Duration::from_secs(1), Instant::ORIGIN);
-            Self { flow, now: Instant::ORIGIN, sent: Vec::new() }
-        }
-
-        fn call(&mut self, call: impl FnOnce(&mut Ticking, &mut Turn<'_>)) {
-            let (mut dates, mut pool) = (Dates::none(), Pool::default());
-            call(&mut self.flow, &mut Turn::new(self.now, &mut dates, Waker::noop(), &mut pool));
-            assert_eq!(self.flow.waiting_on().is_empty(), is_finished(&self.flow));
-        }
-
-        fn read(&mut self, text: &str) {
-            self.call(|flow, turn| flow.read(&mut BytesMut::from(text), turn));
-        }
-
-        fn pass(&mut self, time: Duration) {
-            self.now += time;
-            self.call(|flow, turn| flow.handle_timeout(turn));
-        }
-
-        /// What the peer takes: everything that waits, as often as there is something.
-        fn taken(&mut self) -> String {
-            let start = self.sent.len();
-            while self.flow.next_write_operation() == WriteOperation::Write {
-                let mut chunks = Vec::new();
-                self.flow.take_output(7, &mut chunks);
-                let chunk = chunks.concat();
-                self.sent.extend_from_slice(&chunk);
-                self.call(|flow, turn| flow.report_write_result(WriteResult::Wrote(chunk.len()), turn));
-            }
-            String::from_utf8(self.sent[start..].to_vec()).unwrap()
-        }
-    }
+    use anabranch_core::testing::{ManualClock, Rig};
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn talk() -> Rig<Ticking> {
+        Rig::new(Ticking::new(SECOND, ManualClock::default().now()))
+    }
+
+    fn taken(rig: &mut Rig<Ticking>) -> String {
+        String::from_utf8(rig.written()).unwrap()
+    }
+
     #[test]
     fn server_speaks_first_and_then_once_a_second() {
-        let mut talk = Talk::new();
-        assert_eq!(talk.flow.next_write_operation(), WriteOperation::Write);
-        assert_eq!(talk.taken(), "hello\n");
+        let mut rig = talk();
+        assert_eq!(taken(&mut rig), "hello\n");
         for tick in 1..=3 {
-            assert_eq!(talk.flow.deadline().unwrap().at, Instant::ORIGIN + SECOND * tick);
-            talk.pass(SECOND);
-            assert_eq!(talk.taken(), format!("tick {tick}\n"));
+            assert_eq!(rig.deadline().unwrap().at, rig.now() + SECOND);
+            rig.advance(SECOND);
+            assert_eq!(taken(&mut rig), format!("tick {tick}\n"));
         }
     }
 
     #[test]
     fn lines_are_echoed_between_ticks_however_they_are_cut() {
-        let mut talk = Talk::new();
-        talk.read("one\ntw");
-        assert_eq!(talk.taken(), "hello\n> one\n");
-        talk.pass(SECOND);
-        talk.read("o\nthree\n");
-        assert_eq!(talk.taken(), "tick 1\n> two\n> three\n");
+        let mut rig = talk();
+        rig.read("one\ntw");
+        assert_eq!(taken(&mut rig), "hello\n> one\n");
+        rig.advance(SECOND);
+        rig.read_bytewise("o\nthree\n");
+        assert_eq!(taken(&mut rig), "tick 1\n> two\n> three\n");
     }
 
     #[test]
     fn ticks_are_skipped_and_not_queued_when_the_peer_does_not_read() {
-        let mut talk = Talk::new();
-        assert_eq!(talk.taken(), "hello\n");
-        for _ in 0..5 {
-            talk.pass(SECOND);
-        }
-        assert_eq!(talk.taken(), "tick 1\n");
-        talk.pass(SECOND);
-        assert_eq!(talk.taken(), "tick 6\n");
-    }
-
-    #[test]
-    fn late_driver_skips_ticks_too() {
-        let mut talk = Talk::new();
-        let _ = talk.taken();
-        talk.pass(SECOND * 10);
-        assert_eq!(talk.taken(), "tick 10\n");
-        assert_eq!(talk.flow.deadline().unwrap().at, Instant::ORIGIN + SECOND * 11);
+        let mut rig = talk();
+        assert_eq!(taken(&mut rig), "hello\n");
+        rig.advance(SECOND * 5);
+        assert_eq!(taken(&mut rig), "tick 1\n");
+        rig.advance(SECOND);
+        assert_eq!(taken(&mut rig), "tick 6\n");
     }
 
     #[test]
     fn output_is_bounded_when_a_peer_sends_and_does_not_read() {
-        let mut talk = Talk::new();
-        talk.read(&"line\n".repeat(10_000));
-        assert_eq!(talk.flow.next_read_operation(), ReadOperation::Yield);
-        assert!(talk.flow.owed() < MAX_OUTPUT + MAX_LINE);
-        assert_eq!(talk.taken(), format!("hello\n{}", "> line\n".repeat(10_000)));
-        assert_eq!(talk.flow.next_read_operation(), ReadOperation::Read);
+        let mut rig = talk();
+        rig.read("line\n".repeat(10_000));
+        rig.assert_yielding();
+        assert!(rig.flow().owed() < MAX_OUTPUT + MAX_LINE);
+        assert_eq!(taken(&mut rig), format!("hello\n{}", "> line\n".repeat(10_000)));
+        rig.assert_reading();
     }
 
     #[test]
     fn peer_that_never_reads_is_given_up() {
-        let mut talk = Talk::new();
-        for _ in 0..30 {
-            assert!(talk.flow.close_reason().is_none());
-            talk.pass(SECOND);
-        }
-        assert!(is_finished(&talk.flow));
-        assert_eq!(talk.flow.close_reason(), Some(CloseReason::TimedOut(DeadlineKind::WriteStall)));
+        let mut rig = talk();
+        rig.advance(WRITE_STALL - SECOND);
+        assert!(!rig.is_finished());
+        rig.advance(SECOND);
+        rig.assert_finished(CloseReason::TimedOut(DeadlineKind::WriteStall));
     }
 
     #[test]
     fn peer_that_only_listens_goes_on_getting_ticks() {
-        let mut talk = Talk::new();
-        talk.call(|flow, turn| flow.close_input(InputEnd::Eof, turn));
-        assert_eq!(talk.taken(), "hello\n");
-        talk.pass(SECOND);
-        assert_eq!(talk.taken(), "tick 1\n");
+        let mut rig = talk();
+        rig.eof();
+        assert_eq!(taken(&mut rig), "hello\n");
+        rig.advance(SECOND);
+        assert_eq!(taken(&mut rig), "tick 1\n");
     }
 
     #[test]
     fn line_too_long_ends_the_connection_after_an_answer() {
-        let mut talk = Talk::new();
-        talk.read(&"x".repeat(MAX_LINE));
-        assert_eq!(talk.taken(), "hello\n");
-        talk.read("x");
-        assert_eq!(talk.taken(), "! line too long\n");
-        assert_eq!(talk.flow.next_write_operation(), WriteOperation::Close(CloseKind::Linger));
-        talk.call(|flow, turn| flow.close_input(InputEnd::Eof, turn));
-        assert!(is_finished(&talk.flow));
+        let mut rig = talk();
+        rig.read("x".repeat(MAX_LINE));
+        assert_eq!(taken(&mut rig), "hello\n");
+        rig.read("x");
+        assert_eq!(taken(&mut rig), "! line too long\n");
+        rig.read("what is still under way");
+        rig.eof();
+        rig.assert_finished(CloseReason::Refused(413));
     }
 
     #[test]
     fn drain_echoes_what_was_whole_and_says_goodbye() {
-        let mut talk = Talk::new();
-        talk.read(&format!("{}unfin", "line\n".repeat(1000)));
-        talk.call(|flow, turn| flow.drain(turn));
-        assert_eq!(talk.taken(), format!("hello\n{}bye\n", "> line\n".repeat(1000)));
-        talk.pass(LINGER);
-        assert!(is_finished(&talk.flow));
-        assert_eq!(talk.flow.close_reason(), Some(CloseReason::Drained));
+        let mut rig = talk();
+        rig.read(format!("{}unfin", "line\n".repeat(1000)));
+        rig.drain();
+        assert_eq!(taken(&mut rig), format!("hello\n{}bye\n", "> line\n".repeat(1000)));
+        rig.advance(LINGER);
+        rig.assert_finished(CloseReason::Drained);
+    }
+
+    #[test]
+    fn output_taken_as_chunks_is_owed_until_it_was_reported() {
+        let mut rig = talk();
+        assert_eq!(rig.take_output(3).concat(), b"hel");
+        assert_eq!(rig.take_output(9).concat(), b"lo\n");
+        rig.advance(SECOND);
+        assert!(rig.take_output(9).is_empty());
+        rig.report_write_result(WriteResult::Wrote(6));
+        rig.advance(SECOND);
+        assert_eq!(taken(&mut rig), "tick 2\n");
     }
 }

@@ -163,9 +163,12 @@ impl Connection {
         };
     }
 
-    /// Ends at once: nobody is there to take what is owed.
+    /// Ends at once: nobody is there to take what is owed. Where something was, that is why the conversation ended, whatever
+    /// was to end it before.
     fn finish(&mut self, reason: CloseReason) {
-        self.reason.get_or_insert(reason);
+        if self.reason.is_none() || self.output.owed() > 0 {
+            self.reason = Some(reason);
+        }
         self.inbox.clear();
         self.output.clear();
         self.phase = Phase::Finished;
@@ -345,9 +348,6 @@ impl Flow for Connection {
     }
 
     fn abort(&mut self, reason: AbortReason) {
-        if !matches!(self.phase, Phase::Lingering { .. } | Phase::Finished) {
-            self.reason = Some(CloseReason::Aborted(reason));
-        }
         self.finish(CloseReason::Aborted(reason));
     }
 
