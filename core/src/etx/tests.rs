@@ -241,6 +241,17 @@ fn answers_wait_for_room_and_go_on_when_they_were_taken() {
 }
 
 #[test]
+fn nothing_is_read_while_answers_fill_the_output() {
+    let mut rig = rig(Ack { max_output_bytes: 8, ..Ack::default() });
+    rig.read("1\x032\x03tail");
+    rig.assert_yielding();
+    assert_eq!(rig.deadline().unwrap().kind, DeadlineKind::WriteStall);
+    assert_eq!(rig.write_at_most(1), b"a");
+    rig.assert_reading();
+    assert_eq!(rig.deadline().unwrap().at, rig.now() + SECOND * 10);
+}
+
+#[test]
 fn spent_allowance_is_waited_for_with_a_wake() {
     let (mut dates, mut pool, wakes) = (Dates::none(), Pool::default(), CountingWaker::default());
     let waker = wakes.waker();
