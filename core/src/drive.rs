@@ -136,6 +136,26 @@ where
 {
     let read_size = scratch.capacity();
     assert!(read_size > 0, "the scratch buffer's capacity is the size of a read");
+    let progress = take_turn(flow, wire, readiness, scratch, turn, exec, budget);
+    // What the flow split off is gone from the capacity: the next turn must find the size of a read in it again.
+    scratch.reserve(read_size);
+    progress
+}
+
+fn take_turn<F, W>(
+    flow: &mut F,
+    wire: &mut W,
+    readiness: &mut Readiness,
+    scratch: &mut BytesMut,
+    turn: &mut Turn<'_>,
+    exec: &mut dyn FnMut(Job) -> Result<(), Job>,
+    budget: Budget,
+) -> Progress
+where
+    F: Flow + ?Sized,
+    W: Wire + ?Sized,
+{
+    let read_size = scratch.capacity();
     turn.allowance = budget.requests;
     let mut bytes_left = budget.bytes;
     if flow.deadline().is_some_and(|deadline| deadline.at <= turn.now) {

@@ -1,1 +1,5 @@
-//! Under way.
+//! What spans crates: two tiny drivers that keep the shape of `Flow` honest, beside the bindings proper.
+
+pub mod poll_driver;
+pub mod task_driver;
+pub mod task_server;

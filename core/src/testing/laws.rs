@@ -213,7 +213,6 @@ fn offered<F: Flow + ?Sized>(flow: &F) -> Vec<u8> {
 }
 
 #[track_caller]
-#[expect(clippy::panic, reason = "a broken law fails the test that broke it")]
 pub(super) fn broken(law: &str, after: After, answers: &Answers, what: &str) -> ! {
     let Answers { read, write, waiting, deadline, reason, output } = answers;
     let output = output.len();

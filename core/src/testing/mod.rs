@@ -43,6 +43,7 @@
 //! ```
 
 mod clock;
+pub mod driver_suite;
 mod jobs;
 mod laws;
 mod probe;

@@ -317,6 +317,7 @@ impl<B: Behaviour> Flow for Probe<B> {
             self.fault("close_input was called twice".into());
         }
         self.io.reading = ReadOperation::Close;
+        self.io.log.update(|state| state.ends.push(end));
         if !is_finished(self) {
             self.inbox.push_back(Came::End(end));
         }
@@ -445,6 +446,8 @@ pub struct Seen {
     pub aborted: usize,
     /// Bytes given to `read`.
     pub bytes_in: usize,
+    /// What `close_input` was told, in order.
+    pub ends: Vec<InputEnd>,
 }
 
 impl Log {

@@ -1,0 +1,145 @@
+//! Tasks on one thread, over sockets or over pipes in memory: what the task driver is run by.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use anabranch_core::testing::driver_suite::Peer;
+use anabranch_core::{ConnectionId, ConnectionInfo, Instant, Job, Protocol};
+use async_executor::Executor;
+use async_io::Async;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_lite::future::block_on;
+use futures_lite::io::{AsyncReadExt, BlockOn};
+
+use crate::task_driver::{Control, serve};
+
+/// A set of tasks that serve connections; stops when it is dropped.
+#[expect(missing_debug_implementations, reason = "a test's server has nothing to show")]
+pub struct TaskServer {
+    executor: Arc<Executor<'static>>,
+    protocol: Arc<dyn Protocol>,
+    controls: Arc<Mutex<Vec<Arc<Control>>>>,
+    origin: std::time::Instant,
+    /// Dropping it ends the executor's thread.
+    _stop: piper::Writer,
+}
+
+impl TaskServer {
+    /// Serves nothing yet.
+    pub fn start(protocol: Arc<dyn Protocol>) -> Arc<Self> {
+        let executor = Arc::new(Executor::new());
+        let (mut stopped, stop) = piper::pipe(1);
+        let runs = executor.clone();
+        std::thread::spawn(move || block_on(runs.run(async move { stopped.read(&mut [0]).await })));
+        let (controls, origin) = (Arc::default(), std::time::Instant::now());
+        Arc::new(Self { executor, protocol, controls, origin, _stop: stop })
+    }
+
+    /// Serves a stream.
+    pub fn spawn(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let control = Arc::new(Control::default());
+        let mut controls = self.controls.lock().unwrap();
+        controls.push(control.clone());
+        let info = ConnectionInfo::new(ConnectionId(controls.len() as u64));
+        let flow = self.protocol.connect(info, Instant::ORIGIN + self.origin.elapsed());
+        let exec = |job: Job| {
+            std::thread::spawn(move || job.run());
+            Ok(())
+        };
+        self.executor.spawn(serve(flow, stream, control, self.origin, exec)).detach();
+    }
+
+    /// Serves what connects to a port of the loopback, and says which.
+    ///
+    /// # Errors
+    /// When no socket is to be had.
+    pub fn listen(self: &Arc<Self>) -> io::Result<SocketAddr> {
+        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0))?;
+        let address = listener.get_ref().local_addr()?;
+        let accepting = Arc::downgrade(self);
+        let accept = async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Some(server) = accepting.upgrade() else { return };
+                if stream.get_ref().set_nodelay(true).is_ok() {
+                    server.spawn(Socket(stream));
+                }
+            }
+        };
+        self.executor.spawn(accept).detach();
+        Ok(address)
+    }
+
+    /// Serves a pair of pipes in memory, which know neither addresses nor resets, and gives their other ends.
+    pub fn pipe(&self) -> Peer {
+        let (request, peer_writer) = piper::pipe(PIPE_BYTES);
+        let (peer_reader, answer) = piper::pipe(PIPE_BYTES);
+        self.spawn(Pipes(request, Some(answer)));
+        Peer::new(BlockOn::new(peer_reader), BlockOn::new(peer_writer))
+    }
+
+    /// Drains its connections.
+    pub fn drain(&self) {
+        self.controls.lock().unwrap().iter().for_each(|control| control.drain());
+    }
+
+    /// Aborts its connections.
+    pub fn abort(&self) {
+        self.controls.lock().unwrap().iter().for_each(|control| control.abort());
+    }
+}
+
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// A socket whose `poll_close` shuts the sending half down: that of `Async` only flushes.
+struct Socket(Async<TcpStream>);
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.0.get_ref().shutdown(Shutdown::Write))
+    }
+}
+
+/// Two pipes, as one stream.
+struct Pipes(piper::Reader, Option<piper::Writer>);
+
+impl AsyncRead for Pipes {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Pipes {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(writer) = &mut self.1 else { return Poll::Ready(Ok(0)) };
+        Pin::new(writer).poll_write(cx, bytes)
+    }
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_close(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.1 = None;
+        Poll::Ready(Ok(()))
+    }
+}
