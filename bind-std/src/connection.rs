@@ -268,10 +268,12 @@ impl<'a> Carrier<'a> {
     }
 
     /// The socket failed while the flow wanted nothing of it. A peer that has only shut its sending half down is not
-    /// gone: that alone raises neither of the two flags.
+    /// gone: that alone raises neither of the two flags. One whose end the flow knows already, or whose failure is only
+    /// that both halves are shut, has nothing more to be told of: the flow learns the rest when it writes.
     fn lose_peer(&mut self, flags: PollFlags) {
         self.gone = true;
-        if flags.contains(PollFlags::ERR) || !self.transport.is_write_shut() {
+        let is_lost = flags.contains(PollFlags::ERR) || !self.transport.is_write_shut();
+        if is_lost && !self.transport.has_ended() {
             self.transport.end();
             self.tell(|flow, turn| flow.close_input(InputEnd::Reset, turn));
         }

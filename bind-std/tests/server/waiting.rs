@@ -141,7 +141,7 @@ fn peer_that_takes_nothing_is_cut_off_at_its_deadline() {
     let lines = Lines { write_stall: Some(Duration::from_millis(150)), ..Lines::default() };
     let handle = serve(&Config::new(Model::Threads), lines);
     let mut client = Client::connect(&handle);
-    client.send("push 100000000\n");
+    client.send("push 20000000\n");
     assert_eq!(close_reason(&handle), CloseReason::TimedOut(DeadlineKind::WriteStall));
     stop(&handle);
 }
