@@ -5,6 +5,7 @@
 pub mod app;
 mod buf;
 pub mod drive;
+pub mod etx;
 pub mod fields;
 pub mod flow;
 pub mod http1;
