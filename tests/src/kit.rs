@@ -1,5 +1,7 @@
 //! What both tiny drivers lend their flows: a clock, a lane for jobs, dates, a pool and a buffer.
 
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
@@ -76,6 +78,22 @@ impl Lent {
     /// Tells `flow` to drain.
     pub fn drain(&mut self, flow: &mut dyn Flow, waker: &Waker) {
         flow.drain(&mut Turn::new(self.clock.now(), &mut self.dates, waker, &mut self.pool));
+    }
+}
+
+/// A socket as a wire; it waits or not, as it was set.
+#[derive(Debug)]
+pub struct Socket<'a>(pub &'a TcpStream);
+
+impl Wire for Socket<'_> {
+    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+        fill(into, |room| self.0.read(room))
+    }
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(slices)
+    }
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
     }
 }
 

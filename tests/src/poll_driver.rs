@@ -1,22 +1,21 @@
 //! A readiness loop over poll(2): one thread, any number of connections.
 
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 
-use anabranch_core::drive::{Progress, Readiness, Wire};
+use anabranch_core::drive::{Progress, Readiness};
 use anabranch_core::{
     AbortReason, ConnectionId, ConnectionInfo, Flow, Instant, Protocol, ReadOperation, WriteOperation,
 };
-use bytes::BytesMut;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::kit::{Clock, Lent, fill, lane};
+use crate::kit::{Clock, Lent, Socket, lane};
 
 /// A running loop; stops when it is dropped.
 #[derive(Debug)]
@@ -169,19 +168,5 @@ impl Wake for Woken {
         if !self.0.swap(true, Ordering::AcqRel) {
             self.1.ring(NOTHING);
         }
-    }
-}
-
-struct Socket<'a>(&'a TcpStream);
-
-impl Wire for Socket<'_> {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
-        fill(into, |room| self.0.read(room))
-    }
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(slices)
-    }
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
     }
 }
