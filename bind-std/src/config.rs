@@ -1,0 +1,140 @@
+//! How a server is carried: its model, its lanes, and the sizes and times of its threads.
+
+use std::fmt;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use anabranch_core::Lane;
+use anabranch_core::lifecycle::ServerConfig;
+
+/// What carries the connections. The conversation is the same under each; what differs is who waits for whom.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Model {
+    /// One connection at a time, on the thread that accepts; the others wait in the kernel's queue. For tools, tests and
+    /// services with one client: a slow client stops everybody, until its deadline.
+    Single,
+    /// A thread a connection, as many as [`ServerConfig::max_connections`] says. For some thousand connections and
+    /// handlers that block as they like: a slow client costs its own thread and nobody else anything.
+    #[default]
+    Threads,
+    /// A fixed number of threads, each with one connection at a time until that ends, behind a queue of those accepted.
+    /// For short connections and a bounded machine: so many slow clients as there are workers stop everybody, until
+    /// their deadlines.
+    Pool {
+        /// How many threads. At least one.
+        workers: usize,
+        /// How many accepted connections may wait for one. Beyond that nobody is accepted: newcomers wait in the
+        /// kernel's queue.
+        queue: usize,
+    },
+}
+
+impl Model {
+    /// A pool with two workers a processor, and as many connections waiting.
+    #[must_use]
+    pub fn pool() -> Self {
+        let workers = 2 * processors();
+        Self::Pool { workers, queue: workers }
+    }
+
+    /// Its name, as in `--model`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Threads => "threads",
+            Self::Pool { .. } => "pool",
+        }
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A group of threads for work that would hold a connection's thread up, behind a bounded queue of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct LaneConfig {
+    /// Its name, by which jobs ask for it.
+    pub lane: Lane,
+    /// Threads at most, started when there is work for them. At least one.
+    pub threads: usize,
+    /// Jobs that may wait for a thread; the next is refused (in HTTP: 503). At least one.
+    pub queue: usize,
+}
+
+impl LaneConfig {
+    /// A lane of that name, with so many threads and so many jobs waiting.
+    #[must_use]
+    pub const fn new(lane: Lane, threads: usize, queue: usize) -> Self {
+        Self { lane, threads, queue }
+    }
+}
+
+impl Default for LaneConfig {
+    /// The default lane: two threads a processor, 1,024 jobs waiting.
+    fn default() -> Self {
+        Self::new(Lane::DEFAULT, 2 * processors(), 1_024)
+    }
+}
+
+/// Everything a server is started with.
+///
+/// ```
+/// use anabranch_std::{Config, Model};
+///
+/// let mut config = Config::new(Model::Pool { workers: 8, queue: 16 });
+/// config.server.max_connections = 100;
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// What the names of the server's threads begin with, as `top -H` shows them (15 bytes at most). Default `anabranch`.
+    pub name: String,
+    /// What carries the connections. Default [`Model::Threads`].
+    pub model: Model,
+    /// Limits on connections, and what happens at them.
+    pub server: ServerConfig,
+    /// The lanes that jobs run on. A job that asks for one that is not here runs on [`Lane::DEFAULT`], which is always
+    /// there: as configured, else as [`LaneConfig::default`].
+    pub lanes: Vec<LaneConfig>,
+    /// Bytes read at once; a thread that has work holds two buffers of this size. Default 64 KiB.
+    pub read_bytes: usize,
+    /// Bytes of stack for each thread that runs handlers or jobs. Memory is used as the stack is, not as it is sized.
+    /// Default 512 KiB.
+    pub stack_bytes: usize,
+    /// How long a server that was aborted, or has stopped, waits for threads that do not end: a handler that blocks, a
+    /// job that does not look whether it is cancelled. Beyond that they are left behind, and
+    /// [`Summary::left_behind`](crate::Summary::left_behind) counts them. Default 5 s.
+    pub patience: Duration,
+}
+
+impl Config {
+    /// `model`, and defaults.
+    #[must_use]
+    pub fn new(model: Model) -> Self {
+        Self { model, ..Self::default() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "anabranch".into(),
+            model: Model::default(),
+            server: ServerConfig::default(),
+            lanes: Vec::new(),
+            read_bytes: 64 * 1024,
+            stack_bytes: 512 * 1024,
+            patience: Duration::from_secs(5),
+        }
+    }
+}
+
+fn processors() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,284 @@
+//! The blocking driver: one thread carries one flow from its first turn to its last.
+//!
+//! ```text
+//!            ┌───────────────────────────────────────────────────────────────┐
+//!            ▼                                                               │
+//!   stop? ─► turn ─ Finished ─► close                                        │
+//!              │                                                             │
+//!              └─ Blocked, on the peer's bytes only ─► recv(2), a tick long ─┤
+//!                       │                                   │ silence        │
+//!                       │                                   ▼                │
+//!                       └─ on anything else ─────────────► poll(2) ──────────┘
+//!                                  socket (in, out, or only its failure) · bell · drain · abort · deadline
+//! ```
+//!
+//! A busy keep-alive connection costs a recv(2) and a send(2) a message. One that falls silent moves to a poll(2)
+//! without a tick, and gives its buffers back meanwhile: it wakes for a byte, its deadline, a drain or an abort, and for
+//! nothing else. What is waited for is always all of it: the peer, the application, the clock and the server together.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use anabranch_core::drive::{self, Budget, Progress, Readiness};
+use anabranch_core::{
+    AbortReason, CloseReason, Flow, InputEnd, Job, ReadOperation, Turn, Waiting, WriteOperation,
+};
+use rustix::event::PollFlags;
+use socket2::Socket;
+
+use crate::control::{Control, Stop};
+use crate::parker::{Bell, Parker};
+use crate::transport::{Transport, Wait};
+use crate::watch::Watch;
+use crate::workspace::{Clock, Stash, Workspace};
+
+/// What a connection needs of its server.
+#[derive(Clone, Copy)]
+pub(crate) struct Environment<'a> {
+    pub(crate) clock: Clock,
+    pub(crate) control: &'a Control,
+    pub(crate) stash: &'a Stash,
+    /// Hands a job to its lane, or gives it back.
+    pub(crate) exec: &'a dyn Fn(Job) -> Result<(), Job>,
+}
+
+/// Carries `flow` over `socket` until one of them is at its end. `attend` is called once, when the server begins to
+/// stop: for a thread that has duties besides this connection.
+pub(crate) fn carry(
+    flow: &mut dyn Flow,
+    socket: Socket,
+    environment: Environment<'_>,
+    parker: &Arc<Parker>,
+    attend: &mut dyn FnMut(),
+) -> CloseReason {
+    Carrier::new(flow, socket, environment, parker).carry(attend)
+}
+
+/// So much a turn moves before the clock is read again and a stop is noticed: a peer that sends without end is served
+/// without end, but not blindly.
+const BUDGET: Budget = Budget::new(1024 * 1024, 1024);
+
+/// How often to look for a wake when there is no descriptor left to be woken by.
+const WITHOUT_BELL: Duration = Duration::from_millis(5);
+
+struct Carrier<'a> {
+    flow: &'a mut dyn Flow,
+    transport: Transport,
+    readiness: Readiness,
+    environment: Environment<'a>,
+    parker: &'a Arc<Parker>,
+    waker: Waker,
+    /// `None` only while asleep in poll(2).
+    workspace: Option<Workspace>,
+    /// The flow was told to drain.
+    drained: bool,
+    /// A tick went by without a byte: the next wait is a poll.
+    silent: bool,
+    /// The peer is known to be gone: its socket has nothing more to say.
+    gone: bool,
+}
+
+/// Which directions of the socket, and who else, can unblock the flow.
+#[derive(Clone, Copy, Debug)]
+struct Wants {
+    read: bool,
+    write: bool,
+    application: bool,
+}
+
+impl<'a> Carrier<'a> {
+    fn new(
+        flow: &'a mut dyn Flow,
+        socket: Socket,
+        environment: Environment<'a>,
+        parker: &'a Arc<Parker>,
+    ) -> Self {
+        let mut readiness = Readiness::ready();
+        // The first read is a wait like any other, and not a system call to hear that nothing has come yet.
+        readiness.readable = false;
+        Self {
+            flow,
+            transport: Transport::new(socket),
+            readiness,
+            environment,
+            parker,
+            waker: Waker::from(parker.clone()),
+            workspace: Some(environment.stash.take()),
+            drained: false,
+            silent: false,
+            gone: false,
+        }
+    }
+
+    fn carry(&mut self, attend: &mut dyn FnMut()) -> CloseReason {
+        let reason = loop {
+            match self.environment.control.state() {
+                Stop::Running => {}
+                Stop::Draining if self.drained => {}
+                Stop::Draining => {
+                    self.drained = true;
+                    attend();
+                    if let Some(reason) = self.drain() {
+                        break reason;
+                    }
+                }
+                Stop::Aborting(reason) => break self.abort(reason),
+            }
+            match self.turn() {
+                Progress::Finished(reason) => break reason,
+                Progress::Again => {}
+                Progress::Blocked if self.parker.is_notified() => {}
+                Progress::Blocked => self.wait(),
+            }
+        };
+        if let Some(workspace) = self.workspace.take() {
+            self.environment.stash.give(workspace);
+        }
+        reason
+    }
+
+    /// Everything that can be done without waiting.
+    fn turn(&mut self) -> Progress {
+        let Environment { clock, stash, exec, .. } = self.environment;
+        let workspace = self.workspace.get_or_insert_with(|| stash.take());
+        let now = clock.now();
+        workspace.anchor_dates(now);
+        let Workspace { scratch, inbox, pool, dates, .. } = workspace;
+        // A flow may keep what it was lent; a turn takes the capacity that is left for the size of a read.
+        scratch.reserve(stash.read_size());
+        self.parker.begin_turn();
+        let mut turn = Turn::new(now, dates, &self.waker, pool);
+        drive::turn(
+            &mut *self.flow,
+            &mut self.transport.lend(inbox),
+            &mut self.readiness,
+            scratch,
+            &mut turn,
+            &mut |job| exec(job),
+            BUDGET,
+        )
+    }
+
+    /// Tells the flow something outside of a turn.
+    fn tell(&mut self, what: impl FnOnce(&mut dyn Flow, &mut Turn<'_>)) {
+        let Environment { clock, stash, .. } = self.environment;
+        let workspace = self.workspace.get_or_insert_with(|| stash.take());
+        let mut turn = Turn::new(clock.now(), &mut workspace.dates, &self.waker, &mut workspace.pool);
+        what(&mut *self.flow, &mut turn);
+    }
+
+    /// Law 7: what arrived before the drain is read, without blocking, before the flow learns of the drain.
+    fn drain(&mut self) -> Option<CloseReason> {
+        if !self.transport.has_ended() {
+            self.readiness.readable = true;
+        }
+        // A peer that sends faster than it is read must not hold the drain up: one budget's worth, and no more.
+        if let Progress::Finished(reason) = self.turn() {
+            return Some(reason);
+        }
+        self.tell(|flow, turn| flow.drain(turn));
+        None
+    }
+
+    fn abort(&mut self, reason: AbortReason) -> CloseReason {
+        self.flow.abort(reason);
+        self.flow.close_reason().unwrap_or(CloseReason::Aborted(reason))
+    }
+
+    fn wants(&self) -> Wants {
+        Wants {
+            read: self.flow.next_read_operation() == ReadOperation::Read && !self.transport.has_ended(),
+            write: self.flow.next_write_operation() == WriteOperation::Write,
+            application: self.flow.waiting_on().contains(Waiting::APPLICATION),
+        }
+    }
+
+    /// Sleeps until something may have changed. May return for nothing; the turn that follows is then for nothing too.
+    fn wait(&mut self) {
+        let wants = self.wants();
+        let now = self.environment.clock.now();
+        let left = self.flow.deadline().map(|deadline| deadline.at.saturating_since(now));
+        if left == Some(Duration::ZERO) {
+            return;
+        }
+        if wants.read && !wants.write && !wants.application && !self.silent {
+            match self.receive(left) {
+                Wait::Arrived => self.readiness.readable = true,
+                Wait::Silent => self.silent = true,
+                Wait::Interrupted => {}
+                Wait::TooShort => self.poll(wants, left),
+            }
+        } else {
+            self.poll(wants, left);
+        }
+    }
+
+    fn receive(&mut self, left: Option<Duration>) -> Wait {
+        let stash = self.environment.stash;
+        let workspace = self.workspace.get_or_insert_with(|| stash.take());
+        self.transport.receive_blocking(&mut workspace.inbox, stash.read_size(), left)
+    }
+
+    /// Sleeps on everything at once.
+    fn poll(&mut self, wants: Wants, left: Option<Duration>) {
+        let (control, parker) = (self.environment.control, self.parker);
+        let mut left = left;
+        let bell = if wants.application {
+            parker.bell().inspect_err(|_| left = Some(left.unwrap_or(WITHOUT_BELL).min(WITHOUT_BELL))).ok()
+        } else {
+            parker.existing_bell()
+        };
+        if bell.is_some() && !parker.prepare() {
+            return;
+        }
+        if let Some(workspace) = self.workspace.take() {
+            self.environment.stash.give(workspace);
+        }
+        #[cfg(test)]
+        {
+            self.transport.calls.poll += 1;
+        }
+
+        let mut interest = PollFlags::empty();
+        interest.set(PollFlags::IN, wants.read);
+        interest.set(PollFlags::OUT, wants.write);
+        let watch = Watch {
+            socket: (!self.gone).then(|| (self.transport.as_fd(), interest)),
+            bell,
+            drain: (!self.drained).then(|| control.drain_fd()),
+            abort: control.abort_fd(),
+        };
+        let woken = watch.sleep(left);
+        if bell.is_some() {
+            parker.finish(if woken.bell { Bell::Rang } else { Bell::Silent });
+        }
+
+        let failed = woken.socket.intersects(PollFlags::ERR | PollFlags::HUP);
+        if wants.read && (failed || woken.socket.contains(PollFlags::IN)) {
+            self.readiness.readable = true;
+            self.silent = false;
+        }
+        if wants.write && (failed || woken.socket.contains(PollFlags::OUT)) {
+            self.readiness.writable = true;
+        }
+        if failed && !wants.read && !wants.write {
+            self.lose_peer(woken.socket);
+        }
+    }
+
+    /// The socket failed while the flow wanted nothing of it. A peer that has only shut its sending half down is not
+    /// gone: that alone raises neither of the two flags. One whose end the flow knows already, or whose failure is only
+    /// that both halves are shut, has nothing more to be told of: the flow learns the rest when it writes.
+    fn lose_peer(&mut self, flags: PollFlags) {
+        self.gone = true;
+        let is_lost = flags.contains(PollFlags::ERR) || !self.transport.is_write_shut();
+        if is_lost && !self.transport.has_ended() {
+            self.transport.end();
+            self.tell(|flow, turn| flow.close_input(InputEnd::Reset, turn));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

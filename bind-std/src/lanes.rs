@@ -1,0 +1,223 @@
+//! The slow paths: named groups of threads that run jobs, each behind a bounded queue.
+//!
+//! ```text
+//!   exec(job) ── lane by name, else default ──► queue (bounded) ──► threads, started as there is work
+//!        └────── full, or no thread to be had, or closed: the job comes back, and is refused
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anabranch_core::{Job, Lane};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::config::LaneConfig;
+use crate::crew::Crew;
+
+/// The lanes of a server.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    lanes: Vec<Arc<OneLane>>,
+    crew: Arc<Crew>,
+}
+
+#[derive(Debug)]
+struct OneLane {
+    lane: Lane,
+    max_threads: usize,
+    threads: AtomicUsize,
+    /// Jobs queued or running.
+    load: AtomicUsize,
+    /// Taken away when the lane closes: its threads then find the end of the queue.
+    sender: RwLock<Option<Sender<Job>>>,
+    receiver: Receiver<Job>,
+    closed: AtomicBool,
+}
+
+impl Lanes {
+    /// `configured`, and the default lane if it is not among them. The first one configured counts for each name.
+    pub(crate) fn new(configured: &[LaneConfig], crew: Arc<Crew>) -> Self {
+        let mut lanes: Vec<Arc<OneLane>> = Vec::with_capacity(configured.len() + 1);
+        for config in configured.iter().copied().chain([LaneConfig::default()]) {
+            if lanes.iter().all(|lane| lane.lane != config.lane) {
+                lanes.push(Arc::new(OneLane::new(config)));
+            }
+        }
+        Self { lanes, crew }
+    }
+
+    /// Hands `job` to its lane, or gives it back when there is no room.
+    pub(crate) fn exec(&self, job: Job) -> Result<(), Job> {
+        let named = |name| self.lanes.iter().find(|lane| lane.lane == name);
+        let Some(lane) = named(job.lane()).or_else(|| named(Lane::DEFAULT)) else { return Err(job) };
+        let load = lane.load.fetch_add(1, Ordering::AcqRel) + 1;
+        if lane.threads.load(Ordering::Acquire) < load.min(lane.max_threads) && !self.start_thread(lane) {
+            lane.load.fetch_sub(1, Ordering::AcqRel);
+            return Err(job);
+        }
+        let sender = lane.sender.read().unwrap_or_else(PoisonError::into_inner);
+        let result = match sender.as_ref() {
+            Some(sender) => sender.try_send(job).map_err(TrySendError::into_inner),
+            None => Err(job),
+        };
+        if result.is_err() {
+            lane.load.fetch_sub(1, Ordering::AcqRel);
+        }
+        result
+    }
+
+    /// Nothing more is run: what is queued is dropped, and counts as lost with those who wait for it.
+    pub(crate) fn close(&self) {
+        for lane in &self.lanes {
+            lane.closed.store(true, Ordering::Release);
+            drop(lane.sender.write().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+
+    /// Starts one more thread, unless others did so meanwhile. False when the lane has none at all.
+    fn start_thread(&self, lane: &Arc<OneLane>) -> bool {
+        let one_more = |threads| (threads < lane.max_threads).then_some(threads + 1);
+        if lane.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
+            return true;
+        }
+        let work = {
+            let lane = lane.clone();
+            move || lane.work()
+        };
+        let started = self.crew.spawn(lane.lane, work).is_ok();
+        started || lane.threads.fetch_sub(1, Ordering::AcqRel) > 1
+    }
+}
+
+impl OneLane {
+    fn new(config: LaneConfig) -> Self {
+        let (sender, receiver) = bounded(config.queue.max(1));
+        Self {
+            lane: config.lane,
+            max_threads: config.threads.max(1),
+            threads: AtomicUsize::new(0),
+            load: AtomicUsize::new(0),
+            sender: RwLock::new(Some(sender)),
+            receiver,
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    fn work(&self) {
+        while let Ok(job) = self.receiver.recv() {
+            if !self.closed.load(Ordering::Acquire) {
+                // The work's own panics end within the job. What is left is what the work gave back being dropped: not
+                // a reason for a lane to lose a thread.
+                let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
+            }
+            self.load.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anabranch_core::job::{JobError, Pending, job};
+    use std::sync::mpsc;
+    use std::task::{Poll, Waker};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    fn lanes(configured: &[LaneConfig]) -> Lanes {
+        Lanes::new(configured, Arc::new(Crew::new("lane", 128 * 1024)))
+    }
+
+    fn result<T>(pending: &mut Pending<T>) -> Result<T, JobError> {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Poll::Ready(result) = pending.poll(Waker::noop()) {
+                return result;
+            }
+            assert!(Instant::now() < until, "the job has no end");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn unknown_lane_is_the_default_one_and_threads_start_with_work() {
+        let lanes = lanes(&[]);
+        assert_eq!(lanes.lanes[0].threads.load(Ordering::SeqCst), 0);
+        let (job, mut pending) = job(Lane("nowhere"), |_| thread::current().name().map(str::to_owned));
+        lanes.exec(job).unwrap();
+        assert_eq!(result(&mut pending).unwrap().as_deref(), Some("lane-default"));
+        assert_eq!(lanes.lanes[0].threads.load(Ordering::SeqCst), 1);
+        lanes.close();
+        assert_eq!(lanes.crew.wait(Duration::from_secs(10)), 0);
+    }
+
+    #[test]
+    fn full_lane_gives_the_job_back_at_once_and_others_go_on() {
+        let lanes = lanes(&[LaneConfig::new(Lane("narrow"), 1, 1)]);
+        let (started, has_started) = mpsc::channel();
+        let (release, held) = mpsc::channel::<()>();
+        let (running, mut running_pending) = job(Lane("narrow"), move |_| {
+            started.send(()).unwrap();
+            let _ = held.recv();
+            1
+        });
+        lanes.exec(running).unwrap();
+        has_started.recv().unwrap();
+        let (queued, mut queued_pending) = job(Lane("narrow"), |_| 2);
+        lanes.exec(queued).unwrap();
+        let (refused, _pending) = job(Lane("narrow"), |_| 3);
+        assert!(lanes.exec(refused).is_err());
+        let (elsewhere, mut elsewhere_pending) = job(Lane::DEFAULT, |_| 4);
+        lanes.exec(elsewhere).unwrap();
+        assert_eq!(result(&mut elsewhere_pending), Ok(4));
+        drop(release);
+        assert_eq!(result(&mut running_pending), Ok(1));
+        assert_eq!(result(&mut queued_pending), Ok(2));
+        lanes.close();
+        assert_eq!(lanes.crew.wait(Duration::from_secs(10)), 0);
+    }
+
+    #[test]
+    fn closed_lane_loses_what_is_queued_and_takes_nothing_more() {
+        let lanes = lanes(&[LaneConfig::new(Lane::DEFAULT, 1, 8)]);
+        let (started, has_started) = mpsc::channel();
+        let (release, held) = mpsc::channel::<()>();
+        let (running, mut running_pending) = job(Lane::DEFAULT, move |_| {
+            started.send(()).unwrap();
+            let _ = held.recv();
+        });
+        lanes.exec(running).unwrap();
+        has_started.recv().unwrap();
+        let (queued, mut queued_pending) = job(Lane::DEFAULT, |_| ());
+        lanes.exec(queued).unwrap();
+        lanes.close();
+        drop(release);
+        assert_eq!(result(&mut running_pending), Ok(()));
+        assert_eq!(result(&mut queued_pending), Err(JobError::Lost));
+        let (late, _pending) = job(Lane::DEFAULT, |_| ());
+        assert!(lanes.exec(late).is_err());
+        assert_eq!(lanes.crew.wait(Duration::from_secs(10)), 0);
+    }
+
+    #[test]
+    fn two_jobs_at_once_have_two_threads() {
+        let lanes = lanes(&[LaneConfig::new(Lane::DEFAULT, 2, 8)]);
+        let barrier = Arc::new(std::sync::Barrier::new(2));
+        let mut pendings: Vec<_> = (0..2)
+            .map(|_| {
+                let barrier = barrier.clone();
+                let (job, pending) = job(Lane::DEFAULT, move |_| {
+                    barrier.wait();
+                });
+                lanes.exec(job).unwrap();
+                pending
+            })
+            .collect();
+        for pending in &mut pendings {
+            assert_eq!(result(pending), Ok(()));
+        }
+        lanes.close();
+        assert_eq!(lanes.crew.wait(Duration::from_secs(10)), 0);
+    }
+}
