@@ -2,13 +2,16 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod app;
 mod buf;
 pub mod drive;
+pub mod etx;
 pub mod fields;
 pub mod flow;
 pub mod http1;
 pub mod info;
 pub mod job;
+pub mod layers;
 pub mod lifecycle;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

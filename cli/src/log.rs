@@ -1,0 +1,68 @@
+//! What the program tells on standard error, as text or JSON.
+
+use std::io::IsTerminal;
+
+use anabranch_core::lifecycle::{Event, EventKind};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+use crate::args::{LogArguments, LogFormat};
+
+/// Sets up the log. Without flags it tells warnings and errors; `RUST_LOG`, where set, decides instead.
+pub fn start(arguments: LogArguments) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(arguments)));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails only where a program that embeds this one has set up its own, which then stays.
+    let _ = match arguments.log_format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+fn directives(arguments: LogArguments) -> String {
+    let level = match arguments.verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let access = if arguments.access_log { "info" } else { "off" };
+    format!("warn,server={level},connection={level},access={access}")
+}
+
+/// Writes one event of the server's life: trouble as a warning, a closed connection at `-v`, the rest at `-vv`.
+pub fn event(event: &Event) {
+    match event.kind {
+        EventKind::Closed { connection, reason, lasted } => tracing::info!(
+            target: "connection",
+            %connection,
+            %reason,
+            milliseconds = lasted.as_micros() as f64 / 1e3,
+            "closed: {}", reason.explain()
+        ),
+        EventKind::Alarm(alarm) => tracing::error!(target: "server", "{alarm}"),
+        EventKind::LimitReached { .. } | EventKind::AcceptFailed { .. } | EventKind::Aborting { .. } => {
+            tracing::warn!(target: "server", "{event}");
+        }
+        EventKind::Draining { .. }
+        | EventKind::Stopped
+        | EventKind::LimitLeft
+        | EventKind::AcceptRecovered => {
+            tracing::info!(target: "server", "{event}");
+        }
+        _ => tracing::debug!(target: "server", "{event}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_is_told_the_more_is_asked_for() {
+        let arguments =
+            |verbose, access_log| LogArguments { verbose, access_log, log_format: LogFormat::Text };
+        assert_eq!(directives(arguments(0, false)), "warn,server=warn,connection=warn,access=off");
+        assert_eq!(directives(arguments(1, true)), "warn,server=info,connection=info,access=info");
+        assert!(directives(arguments(2, false)).contains("server=debug"));
+    }
+}

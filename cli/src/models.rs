@@ -1,0 +1,135 @@
+//! The concurrency models: what each is, when to take it, and what a slow client does to the others.
+
+use core::fmt::Write;
+
+use clap::ValueEnum;
+
+/// The models that `serve` can run. A new one is a line here and a line in [`MODELS`].
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ModelName {
+    /// One connection at a time, on one thread
+    Single,
+    /// A thread for each connection
+    Threads,
+    /// A fixed number of threads that take connections in turn
+    Pool,
+}
+
+impl ModelName {
+    /// As it is written on the command line and in the page that the demo application shows.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Threads => "threads",
+            Self::Pool => "pool",
+        }
+    }
+}
+
+/// A row of `anabranch models`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Model {
+    /// Which.
+    pub name: ModelName,
+    /// What it is.
+    pub what: &'static str,
+    /// When to take it.
+    pub when: &'static str,
+    /// What a client that is slow, silent or gone costs.
+    pub slow_clients: &'static str,
+    /// How long N clients of ETX-ack take that send 5 messages each, with delay d.
+    pub etx: &'static str,
+}
+
+/// Every model, simplest first.
+pub const MODELS: &[Model] = &[
+    Model {
+        name: ModelName::Single,
+        what: "One thread serves one connection from its first byte to its last, then accepts the next.",
+        when: "For tools and tests, to see the protocol with nothing in the way, and behind a proxy that opens one \
+               connection. Never where clients are not trusted.",
+        slow_clients: "Everybody waits behind it until its deadline (first byte, head, body, idle, write or linger) \
+                       ends it. Keep-alive counts too: an idle connection holds the server for --idle-timeout.",
+        etx: "N·5·d",
+    },
+    Model {
+        name: ModelName::Threads,
+        what: "A thread for each connection, up to --max-connections.",
+        when: "The one to begin with: up to some thousands of connections, handlers that block, short and plain code.",
+        slow_clients: "It costs its own thread (a stack, mostly untouched) and its place among --max-connections until \
+                       its deadline; nobody else waits while there are places.",
+        etx: "5·d",
+    },
+    Model {
+        name: ModelName::Pool,
+        what: "--threads workers each serve one connection at a time; accepted ones wait in a bounded queue.",
+        when: "When the number of threads has to be fixed and connections are short: behind a proxy, or with \
+               keep-alive kept short.",
+        slow_clients: "It holds one worker until its deadline. As many slow clients as there are workers hold up \
+                       everybody else for that long.",
+        etx: "⌈N/threads⌉·5·d",
+    },
+];
+
+const WIDTH: usize = 76;
+
+/// What `anabranch models` prints.
+#[must_use]
+pub fn table() -> String {
+    let mut out = String::from("One HTTP server logic; what differs is who carries it.\n");
+    for model in MODELS {
+        let default = if model.name == ModelName::Threads { "  (default)" } else { "" };
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "\n{}{default}", model.name.name());
+        for (title, text) in [
+            ("what", model.what),
+            ("when", model.when),
+            ("slow clients", model.slow_clients),
+            ("5 ETX-ack messages", model.etx),
+        ] {
+            for (number, line) in wrap(text, WIDTH).iter().enumerate() {
+                let title = if number == 0 { title } else { "" };
+                let _ = writeln!(out, "  {title:<20}{line}");
+            }
+        }
+    }
+    out.push_str(
+        "\nThe last row of each: how long N clients take that send 5 messages one after another to\n\
+         `serve --protocol etx --etx-delay d`. See it for yourself with `anabranch etx-client N`.\n",
+    );
+    out
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        if lines[last].is_empty() {
+            lines[last].push_str(word);
+        } else if lines[last].chars().count() + 1 + word.chars().count() <= width {
+            lines[last].push(' ');
+            lines[last].push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_that_can_be_asked_for_is_explained() {
+        let table = table();
+        for model in ModelName::value_variants() {
+            assert!(MODELS.iter().any(|row| row.name == *model), "{model:?}");
+            assert!(table.contains(&format!("\n{}", model.name())), "{model:?}");
+            assert_eq!(model.to_possible_value().unwrap().get_name(), model.name());
+        }
+        assert!(table.lines().all(|line| line.chars().count() <= 100));
+    }
+}

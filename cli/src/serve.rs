@@ -1,0 +1,175 @@
+//! `serve`: from flags to a running server, and from a signal to its end.
+//!
+//! ```text
+//!   flags ─► open files ─► listener ─► threads ─► "listening on …" ─► wait ─► exit code
+//!                                          ▲                            ▲
+//!                        first signal: drain(grace), second: abort ─────┘
+//! ```
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anabranch_core::Lane;
+use anabranch_core::lifecycle::AtLimit;
+use anabranch_std::{Config, Handle, LaneConfig, ListenError, Listener, Model, serve_protocol};
+
+use crate::args::{ProtocolName, ServeArguments};
+use crate::limits::{self, AtLimitName};
+use crate::log;
+use crate::models::ModelName;
+use crate::open_files::{self, TooFewFiles};
+use crate::signals::{self, Stop};
+
+/// Open files of a connection: its socket, and what its thread is woken with.
+const FILES_A_CONNECTION: u64 = 2;
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be had.
+    #[error("{0}")]
+    Listen(#[from] ListenError),
+    /// The process may not open files enough.
+    #[error("{0}")]
+    TooFewFiles(#[from] TooFewFiles),
+    /// A flag that means nothing to the model.
+    #[error(
+        "{flag} is for --model pool, and this is --model {model}\n  remedy: leave it out, or add --model pool"
+    )]
+    NotThisModel {
+        /// The flag.
+        flag: &'static str,
+        /// The model.
+        model: &'static str,
+    },
+    /// No thread, descriptor or signal handler.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// The server came to an end that nobody asked for.
+    #[error("the server stopped by itself: its listening socket became unusable; the log says why")]
+    StoppedByItself,
+}
+
+/// Serves until a signal says otherwise.
+///
+/// # Errors
+/// When the server cannot start, or stops though no signal told it to.
+pub fn run(arguments: &ServeArguments) -> Result<ExitCode, ServeError> {
+    log::start(arguments.log);
+    let config = config(arguments)?;
+    open_files::make_room(arguments.limits.max_connections.0, FILES_A_CONNECTION)?;
+    let listener = Listener::bind(SocketAddr::new(arguments.bind, arguments.port))?;
+    let handle = start(arguments, &config, listener)?;
+
+    let asked = Arc::new(AtomicBool::new(false));
+    let grace = arguments.deadlines.grace.duration().unwrap_or(Duration::MAX);
+    signals::watch({
+        let (handle, asked) = (handle.clone(), asked.clone());
+        move |signal, stop| {
+            asked.store(true, Ordering::SeqCst);
+            match stop {
+                Stop::Drain => {
+                    tracing::info!(target: "server", "{signal}: draining");
+                    handle.drain(grace);
+                }
+                Stop::Abort => {
+                    tracing::warn!(target: "server", "{signal} again: aborting");
+                    handle.abort();
+                }
+            }
+        }
+    })?;
+    let events = handle.events();
+    let teller = thread::Builder::new()
+        .name("log".into())
+        .spawn(move || events.for_each(|event| log::event(&event)))?;
+
+    announce(arguments, &handle);
+    let summary = handle.wait();
+    // It ends with the server, after the last event was told.
+    let _ = teller.join();
+    if summary.left_behind > 0 {
+        tracing::warn!(target: "server", "{} threads were still busy and are left behind", summary.left_behind);
+    }
+    if asked.load(Ordering::SeqCst) { Ok(ExitCode::SUCCESS) } else { Err(ServeError::StoppedByItself) }
+}
+
+fn start(arguments: &ServeArguments, config: &Config, listener: Listener) -> io::Result<Handle> {
+    match arguments.protocol {
+        ProtocolName::Http => Err(io::Error::other("HTTP is not there yet")),
+        ProtocolName::Etx => {
+            let protocol = limits::etx_settings(
+                &arguments.limits,
+                &arguments.deadlines,
+                arguments.etx_delay.0,
+                arguments.etx_max_message_bytes.as_usize(),
+            );
+            serve_protocol(config, [listener], protocol)
+        }
+    }
+}
+
+/// How the server is carried.
+fn config(arguments: &ServeArguments) -> Result<Config, ServeError> {
+    let mut config = Config::new(model(arguments)?);
+    config.server.max_connections = arguments.limits.max_connections.as_usize();
+    config.server.at_limit = match arguments.limits.at_limit {
+        AtLimitName::Pause => AtLimit::Pause,
+        AtLimitName::Refuse => AtLimit::Refuse,
+    };
+    let mut lane = LaneConfig::default();
+    lane.lane = Lane::DEFAULT;
+    if let Some(threads) = arguments.lane_threads {
+        lane.threads = threads.as_usize();
+    }
+    if let Some(queue) = arguments.lane_queue {
+        lane.queue = queue.as_usize();
+    }
+    config.lanes = vec![lane];
+    Ok(config)
+}
+
+fn model(arguments: &ServeArguments) -> Result<Model, ServeError> {
+    let model = match arguments.model {
+        ModelName::Single => Model::Single,
+        ModelName::Threads => Model::Threads,
+        ModelName::Pool => {
+            let mut pool = Model::pool();
+            if let Model::Pool { workers, queue } = &mut pool {
+                if let Some(threads) = arguments.threads {
+                    (*workers, *queue) = (threads.as_usize(), threads.as_usize());
+                }
+                if let Some(waiting) = arguments.queue {
+                    *queue = waiting.as_usize();
+                }
+            }
+            return Ok(pool);
+        }
+    };
+    let flag = match (arguments.threads, arguments.queue) {
+        (Some(_), _) => "--threads",
+        (None, Some(_)) => "--queue",
+        (None, None) => return Ok(model),
+    };
+    Err(ServeError::NotThisModel { flag, model: arguments.model.name() })
+}
+
+/// The one line on standard output: where, how, and whom to signal.
+fn announce(arguments: &ServeArguments, handle: &Handle) {
+    let scheme = match arguments.protocol {
+        ProtocolName::Http => "http",
+        ProtocolName::Etx => "etx",
+    };
+    let model = arguments.model.name();
+    for address in handle.local_addrs() {
+        let line = format!("listening on {scheme}://{address} (model {model}, pid {})\n", process::id());
+        if let Err(error) = crate::print(&line) {
+            tracing::warn!(target: "server", "{error}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The program itself, started as a user starts it: its one line, its exit codes, its signals.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longer than anything here takes on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Program {
+    child: Child,
+    address: SocketAddr,
+    line: String,
+}
+
+fn anabranch(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anabranch"));
+    command.args(arguments.split_whitespace()).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &str) -> Output {
+    anabranch(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+impl Program {
+    fn serve(arguments: &str) -> Self {
+        let mut child = anabranch(&format!("serve --port 0 {arguments}"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.split("://").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+        match address {
+            Some(address) => Self { child, address, line },
+            None => {
+                let mut errors = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+                panic!("said {line:?}, then {errors}");
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end, and gives what it said on standard error too.
+    fn end(mut self) -> (ExitStatus, String) {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(started.elapsed() < PATIENCE, "the program does not end");
+            thread::sleep(Duration::from_millis(10));
+        };
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        (status, errors)
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_all(mut stream: &TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    bytes
+}
+
+#[test]
+fn one_line_says_where_which_model_and_whom_to_signal() {
+    let program = Program::serve("--protocol etx --model pool --threads 2");
+    assert!(program.line.starts_with("listening on etx://127.0.0.1:"), "{}", program.line);
+    let pid = program.child.id();
+    assert!(program.line.ends_with(&format!(" (model pool, pid {pid})\n")), "{}", program.line);
+    program.signal(Signal::TERM);
+    let (status, errors) = program.end();
+    assert_eq!((status.code(), errors.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn first_signal_lets_what_has_begun_finish() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let program = Program::serve("--protocol etx --etx-delay 400ms -v");
+        let mut stream = program.connect();
+        stream.write_all(b"hello\x03").unwrap();
+        thread::sleep(Duration::from_millis(100));
+        program.signal(signal);
+        assert_eq!(read_all(&stream), b"ack\x03");
+        drop(stream);
+        let (status, errors) = program.end();
+        assert_eq!(status.code(), Some(0));
+        assert!(errors.contains("reason=drained"), "{errors}");
+    }
+}
+
+#[test]
+fn second_signal_ends_what_is_left() {
+    let program = Program::serve("--protocol etx --etx-delay 1h --grace off");
+    let mut stream = program.connect();
+    stream.write_all(b"hello\x03").unwrap();
+    thread::sleep(Duration::from_millis(100));
+    program.signal(Signal::TERM);
+    thread::sleep(Duration::from_millis(200));
+    program.signal(Signal::TERM);
+    assert_eq!(read_all(&stream), b"");
+    assert_eq!(program.end().0.code(), Some(0));
+}
+
+#[test]
+fn end_of_the_grace_time_ends_what_is_left() {
+    let program = Program::serve("--protocol etx --etx-delay 1h --grace 200ms -v --log-format json");
+    let mut stream = program.connect();
+    stream.write_all(b"hello\x03").unwrap();
+    thread::sleep(Duration::from_millis(100));
+    program.signal(Signal::TERM);
+    assert_eq!(read_all(&stream), b"");
+    let (status, errors) = program.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(errors.contains(r#""reason":"aborted-grace""#), "{errors}");
+    assert!(errors.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{errors}");
+}
+
+#[test]
+fn port_in_use_is_told_with_its_remedy() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let output = output(&format!("serve --protocol etx --port {port}"));
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: cannot listen on 127.0.0.1:"), "{said}");
+    assert!(said.contains("port 0 picks a free one") && !said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn too_few_open_files_are_told_with_their_remedy() {
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 200; exec \"$0\" serve --protocol etx --port 0 --max-connections 1000"])
+        .arg(env!("CARGO_BIN_EXE_anabranch"))
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ulimit -n") && said.contains("--max-connections 68"), "{said}");
+}
+
+#[test]
+fn bad_flags_are_told_with_their_remedy() {
+    for (arguments, code, says) in [
+        ("serve --idle-timeout 0", 2, "write `off` for no bound"),
+        ("serve --idle-timeout 3", 2, "`3s` or `3ms`"),
+        ("serve --modle pool", 2, "--model"),
+        ("serve --model single --threads 3", 1, "--threads is for --model pool"),
+        ("etx-client 0", 2, "at least 1"),
+        ("", 2, "Usage"),
+    ] {
+        let output = output(arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {said}");
+        assert!(said.contains(says) && !said.contains("panicked"), "{arguments}: {said}");
+    }
+}
+
+#[test]
+fn etx_client_without_a_server_says_how_to_start_one() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = output(&format!("etx-client 2 --addr {free}"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("anabranch serve --protocol etx"), "{}", stderr(&output));
+}
+
+#[test]
+fn etx_client_tells_who_waited_for_whom() {
+    let program = Program::serve("--protocol etx --etx-delay 20ms --model single");
+    let output = output(&format!("etx-client 3 --addr {}", program.address));
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert!(report.contains("15 of 15 messages") && report.contains("2 were held up"), "{report}");
+    program.signal(Signal::TERM);
+    assert_eq!(program.end().0.code(), Some(0));
+}
+
+#[test]
+fn models_are_printed_and_a_closed_pipe_is_no_failure() {
+    let text = String::from_utf8(output("models").stdout).unwrap();
+    assert!(["single", "threads", "pool"].iter().all(|model| text.contains(model)));
+    let mut child = anabranch("models").stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
