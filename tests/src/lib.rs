@@ -1,5 +1,6 @@
 //! What spans crates: two tiny drivers that keep the shape of `Flow` honest, beside the bindings proper.
 
+pub mod book;
 pub mod poll_driver;
 pub mod task_driver;
 pub mod task_server;
