@@ -26,6 +26,8 @@ pub(crate) struct Output {
     /// Each belongs after `buffer[..offset]`; offsets never fall.
     inserts: VecDeque<(usize, Bytes)>,
     inserted: usize,
+    /// Some inserts are slices of a driver's read buffer.
+    lent: bool,
 }
 
 impl Output {
@@ -41,6 +43,21 @@ impl Output {
         } else {
             self.inserted += data.len();
             self.inserts.push_back((self.buffer.len(), data));
+        }
+    }
+
+    /// As [`push`](Self::push), for data that holds on to a driver's read buffer.
+    pub(crate) fn push_lent(&mut self, data: Bytes) {
+        self.lent |= data.len() >= INSERT_THRESHOLD;
+        self.push(data);
+    }
+
+    /// Lets go of read buffers: what could not be sent at once is copied, once.
+    pub(crate) fn detach(&mut self) {
+        if core::mem::take(&mut self.lent) {
+            for (_, data) in &mut self.inserts {
+                *data = Bytes::copy_from_slice(data);
+            }
         }
     }
 
@@ -136,6 +153,7 @@ impl Output {
     pub(crate) fn clear(&mut self) {
         self.inserts.clear();
         self.inserted = 0;
+        self.lent = false;
         self.sent = 0;
         if self.buffer.capacity() > KEPT_CAPACITY {
             self.buffer = Vec::new();

@@ -52,25 +52,37 @@ pub fn job<T: Send + 'static>(
     lane: Lane,
     work: impl FnOnce(&Cancelled) -> T + Send + 'static,
 ) -> (Job, Pending<T>) {
-    let slot = Arc::new(Slot { state: Mutex::new(State::Waiting(None)), cancelled: AtomicBool::new(false) });
-    let completion = Completion { slot: slot.clone(), done: false };
-    let work = Box::new(move |fate: Fate| {
-        let mut completion = completion;
-        match fate {
-            Fate::Refused => completion.finish(Err(JobError::Refused)),
-            Fate::Run => {
-                if completion.slot.cancelled.load(Ordering::Acquire) {
-                    return;
-                }
-                let cancelled = Cancelled { flag: completion.slot.clone() };
-                // The work is consumed, panicked or not, and what it captured with it: nothing half-done is seen again.
-                if let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(&cancelled))) {
-                    completion.finish(Ok(result));
-                }
-            }
+    job_with(lane, move |completion: Completion<T>| {
+        if completion.is_cancelled() {
+            return;
+        }
+        let result = work(&completion.cancelled());
+        completion.complete(result);
+    })
+}
+
+/// As [`job`], for work that gives its result before it is through: it completes when it likes and goes on.
+///
+/// A `completion` that is dropped without a result, by a panic too, counts as lost.
+pub fn job_with<T: Send + 'static>(
+    lane: Lane,
+    work: impl FnOnce(Completion<T>) + Send + 'static,
+) -> (Job, Pending<T>) {
+    let (completion, pending) = slot();
+    let work = Box::new(move |fate: Fate| match fate {
+        Fate::Refused => completion.finish(Err(JobError::Refused)),
+        Fate::Run => {
+            // The work is consumed, panicked or not, and what it captured with it: nothing half-done is seen again.
+            let _ = catch_unwind(AssertUnwindSafe(|| work(completion)));
         }
     });
-    (Job { lane, work }, Pending { slot })
+    (Job { lane, work }, pending)
+}
+
+/// A slot by itself, for work that is no job: one end completes it, the other waits.
+pub fn slot<T: Send + 'static>() -> (Completion<T>, Pending<T>) {
+    let slot = Arc::new(Slot { state: Mutex::new(State::Waiting(None)), cancelled: AtomicBool::new(false) });
+    (Completion { slot: slot.clone(), done: false }, Pending { slot })
 }
 
 /// Work to be run once, on a thread of its lane.
@@ -205,18 +217,56 @@ impl<T: Send> Flag for Slot<T> {
     }
 }
 
-/// The completing end: finishes with `Lost` when it is dropped before it finished otherwise.
-struct Completion<T> {
+/// The completing end of a slot. Dropping it without a result counts as [`JobError::Lost`].
+#[must_use = "dropping this loses the job"]
+pub struct Completion<T: Send + 'static> {
     slot: Arc<Slot<T>>,
     done: bool,
 }
 
-impl<T> Completion<T> {
-    fn finish(&mut self, result: Result<T, JobError>) {
+impl<T: Send + 'static> Completion<T> {
+    /// Gives the result, and wakes whoever waits for it. A result nobody waits for any more vanishes.
+    pub fn complete(self, result: T) {
+        self.finish(Ok(result));
+    }
+
+    /// Whether nobody waits for the result any more.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.slot.is_set()
+    }
+
+    /// The same question, to be asked by others.
+    #[must_use]
+    pub fn cancelled(&self) -> Cancelled {
+        Cancelled { flag: self.slot.clone() }
+    }
+
+    fn finish(mut self, result: Result<T, JobError>) {
         self.done = true;
+        self.slot.finish(result);
+    }
+}
+
+impl<T: Send + 'static> Drop for Completion<T> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.slot.finish(Err(JobError::Lost));
+        }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Completion<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completion").finish_non_exhaustive()
+    }
+}
+
+impl<T> Slot<T> {
+    fn finish(&self, result: Result<T, JobError>) {
         let waker = {
-            let mut state = self.slot.lock();
-            if self.slot.cancelled.load(Ordering::Acquire) {
+            let mut state = self.lock();
+            if self.cancelled.load(Ordering::Acquire) {
                 return;
             }
             match core::mem::replace(&mut *state, State::Done(Some(result))) {
@@ -226,14 +276,6 @@ impl<T> Completion<T> {
         };
         if let Some(waker) = waker {
             waker.wake();
-        }
-    }
-}
-
-impl<T> Drop for Completion<T> {
-    fn drop(&mut self) {
-        if !self.done {
-            self.finish(Err(JobError::Lost));
         }
     }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod app;
 mod buf;
 pub mod drive;
 pub mod etx;
@@ -10,6 +11,7 @@ pub mod flow;
 pub mod http1;
 pub mod info;
 pub mod job;
+pub mod layers;
 pub mod lifecycle;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -27,7 +27,7 @@ use super::refusal::Refusal;
 use super::scan::{Found, Scan, Section};
 use super::state::{Persistence, Receiving, Sending, State};
 use super::work::{AnswerBody, BodyRest, BodyState, RequestFacts, Taking, Work};
-use crate::buf::keep_tail;
+use crate::buf::{Output, keep_tail};
 use crate::fields::Fields;
 use crate::flow::{
     AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, InputEnd, ReadOperation, WriteOperation,
@@ -235,7 +235,7 @@ impl Connection {
                     self.receive_deadline = Instant::NEVER;
                 }
                 Receiving::Done | Receiving::Switched | Receiving::Closed => {
-                    self.receive_deadline = Instant::NEVER
+                    self.receive_deadline = Instant::NEVER;
                 }
             }
         } else if self.handler_deadline <= now {
@@ -407,19 +407,38 @@ impl Connection {
     /// [`Misuse::StaleExchange`], [`Misuse::NotBegun`]; [`Misuse::TooLong`]: nothing of `data` was written, and the answer
     /// can only be [`cut`](Self::cut).
     pub fn send_data(&mut self, id: ExchangeId, data: Bytes, turn: &mut Turn<'_>) -> Result<(), Misuse> {
+        self.send(id, data, turn, Output::push)
+    }
+
+    /// *Command.* As [`send_data`](Self::send_data), for data of a [`Event::Body`] passed on as it came: what cannot be sent
+    /// at once is copied by [`detach_output`](Self::detach_output), so that no read buffer is held for a slow peer.
+    ///
+    /// # Errors
+    /// As [`send_data`](Self::send_data).
+    pub fn send_lent_data(&mut self, id: ExchangeId, data: Bytes, turn: &mut Turn<'_>) -> Result<(), Misuse> {
+        self.send(id, data, turn, Output::push_lent)
+    }
+
+    fn send(
+        &mut self,
+        id: ExchangeId,
+        data: Bytes,
+        turn: &Turn<'_>,
+        push: fn(&mut Output, Bytes),
+    ) -> Result<(), Misuse> {
         self.begun(id)?;
         let work = self.exchange(id)?;
         match &mut work.answer {
             AnswerBody::Nothing => {}
             AnswerBody::Length(left) => {
                 *left = left.checked_sub(data.len() as u64).ok_or(Misuse::TooLong)?;
-                work.output.push(data);
+                push(&mut work.output, data);
             }
-            AnswerBody::UntilClose => work.output.push(data),
+            AnswerBody::UntilClose => push(&mut work.output, data),
             AnswerBody::Chunks if data.is_empty() => {}
             AnswerBody::Chunks => {
                 chunk::begin_chunk(work.output.buffer(), data.len());
-                work.output.push(data);
+                push(&mut work.output, data);
                 work.output.buffer().extend_from_slice(chunk::CHUNK_END);
             }
         }
@@ -585,6 +604,13 @@ impl Connection {
 
     // ---- output ----
 
+    /// *Command.* Lets go of the driver's read buffers: to be called when output was left after a write.
+    pub fn detach_output(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.output.detach();
+        }
+    }
+
     /// *Output.* Moves up to `max` bytes into owned chunks; see [`Flow::take_output`](crate::Flow::take_output).
     pub fn take_output(&mut self, max: usize, out: &mut Vec<Bytes>) {
         if let Some(work) = &mut self.work {
@@ -606,7 +632,9 @@ impl Connection {
         match self.state.receiving {
             Receiving::Closed => ReadOperation::Close,
             _ if self.input_ended => ReadOperation::Yield,
-            Receiving::Idle | Receiving::Head if self.stalled() => ReadOperation::Yield,
+            Receiving::Idle | Receiving::Head if self.stalled() || self.is_held_back() => {
+                ReadOperation::Yield
+            }
             Receiving::Idle | Receiving::Head | Receiving::Lingering => ReadOperation::Read,
             Receiving::Body => match self.work.as_ref().map(|work| work.body.taking) {
                 Some(Taking::Wanted | Taking::Dropped) => ReadOperation::Read,
@@ -668,11 +696,25 @@ impl Connection {
         matches!(self.state.sending, Sending::Switched)
     }
 
-    /// *Question.* Whether events wait for a turn with a fresh allowance, or for room in the output.
+    /// *Question.* Whether [`poll_event`](Self::poll_event) may have something without further input: what was kept, an end,
+    /// a refusal.
     #[must_use]
     pub fn has_kept_input(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| !work.inbox.is_empty())
-            && matches!(self.state.receiving, Receiving::Idle | Receiving::Head)
+        let kept = self.work.as_ref().is_some_and(|work| !work.inbox.is_empty());
+        let waits = matches!(
+            self.state.receiving,
+            Receiving::Idle | Receiving::Head | Receiving::Body | Receiving::Lingering
+        );
+        self.refused.is_some() || (waits && (kept || self.input_ended || self.drain != Drain::No))
+    }
+
+    /// *Question.* Whether a request that was read waits for a turn with a fresh allowance.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.state.receiving == Receiving::Idle
+            && self.work.as_ref().is_some_and(|work| !work.inbox.is_empty())
+            && self.state.sending == Sending::Idle
+            && !self.output_is_full()
     }
 
     /// *Question.* Bytes of output waiting to be sent, those taken and not reported included.
@@ -756,7 +798,7 @@ impl Connection {
         Ok(None)
     }
 
-    fn poll_body(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> Result<Step, Refusal> {
+    fn poll_body(&mut self, input: &mut BytesMut, turn: &Turn<'_>) -> Result<Step, Refusal> {
         let id = self.exchange_id();
         let settings = Arc::clone(&self.settings);
         let input_ended = self.input_ended;
@@ -787,7 +829,7 @@ impl Connection {
         }
     }
 
-    fn linger(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) {
+    fn linger(&mut self, input: &mut BytesMut, turn: &Turn<'_>) {
         let kept = self.work.as_mut().map_or(0, |work| core::mem::take(&mut work.inbox).len());
         self.lingered = self.lingered.saturating_add((kept + input.len()) as u64);
         input.clear();
@@ -1028,6 +1070,7 @@ enum Step {
     Wait,
 }
 
+#[expect(clippy::large_enum_variant, reason = "trailers are handed through once a body at most")]
 enum RestStep {
     Data(Bytes),
     /// The body's data has ended; something follows.
@@ -1093,8 +1136,7 @@ fn answer_framing(
     };
     match status {
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT => {
-            if !matches!(length, AnswerLength::Known(0))
-                && !(request.is_head || said.content_length.is_some())
+            if !(matches!(length, AnswerLength::Known(0)) || request.is_head || said.content_length.is_some())
             {
                 return Err(Misuse::TooLong);
             }

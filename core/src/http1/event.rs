@@ -9,10 +9,6 @@ use crate::info::ExchangeId;
 /// Something the peer did, in order. Taken with [`Connection::poll_event`](super::Connection::poll_event).
 #[derive(Debug)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a head is handed over once; a box would cost each request an allocation"
-)]
 pub enum Event {
     /// A request's head is complete: an answer is owed.
     Request {

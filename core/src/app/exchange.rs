@@ -1,0 +1,161 @@
+//! A request that was not answered in place: what it waits for, and what has come of its body.
+
+use bytes::Bytes;
+
+use super::body::{Body, Inner};
+use super::clock::Clock;
+use super::memory::{Charge, MemoryBudget};
+use super::outcome::{AfterHandler, CollectHandler, ResponseFuture};
+use super::pipe::Feed;
+use super::request::Request;
+use super::response::Response;
+use crate::http1::Refusal;
+use crate::info::ExchangeId;
+use crate::job::{Job, Pending};
+use crate::time::Instant;
+
+/// One exchange in progress.
+pub(crate) struct Exchange {
+    pub(crate) id: ExchangeId,
+    pub(crate) request: Request,
+    pub(crate) stage: Stage,
+    /// The request's body, on its way to the application.
+    pub(crate) feed: Option<Feed>,
+    /// Whether the application was given the body, whole or as a stream: it is given once.
+    pub(crate) body_given: bool,
+    /// Whether the request's bytes are in an allocation of their own.
+    pub(crate) detached: bool,
+    pub(crate) clock: Option<Clock>,
+    /// Work for the driver to take.
+    pub(crate) job: Option<Job>,
+}
+
+/// What an exchange waits for.
+pub(crate) enum Stage {
+    /// Nothing: its handler is being called.
+    Calling,
+    /// The rest of the body.
+    Collecting { collected: Collected, max_bytes: usize, then: CollectHandler },
+    /// A point in time.
+    Waiting { until: Instant, then: AfterHandler },
+    /// A future.
+    Awaiting(ResponseFuture),
+    /// A job's result.
+    Deferred(Pending<Response>),
+    /// The answer's body, and the peer that takes it.
+    Sending(Body),
+}
+
+impl Exchange {
+    pub(crate) fn new(id: ExchangeId, request: Request, clock: Option<Clock>) -> Self {
+        Self {
+            id,
+            request,
+            stage: Stage::Calling,
+            feed: None,
+            body_given: false,
+            detached: false,
+            clock,
+            job: None,
+        }
+    }
+
+    /// When time is next of interest to the application.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let clock = self.clock.as_ref().and_then(Clock::deadline);
+        match (&self.stage, clock) {
+            (Stage::Waiting { until, .. }, Some(clock)) => Some(clock.min(*until)),
+            (Stage::Waiting { until, .. }, None) => Some(*until),
+            (_, clock) => clock,
+        }
+    }
+
+    /// Whether the application can move this exchange: it need not be woken for what only the peer or the clock brings.
+    pub(crate) fn waits_for_application(&self) -> bool {
+        let stage = match &self.stage {
+            Stage::Calling | Stage::Awaiting(_) | Stage::Deferred(_) => true,
+            Stage::Collecting { .. } | Stage::Waiting { .. } => false,
+            Stage::Sending(body) => !self.starves(body),
+        };
+        stage || (self.feed.is_some() && !matches!(&self.stage, Stage::Sending(body) if self.starves(body)))
+    }
+
+    /// Whether `body` is the request's own, and waits for the peer to send more of it.
+    fn starves(&self, body: &Body) -> bool {
+        matches!((&body.0, &self.feed), (Inner::Incoming(incoming), Some(feed)) if feed.starves(incoming))
+    }
+
+    /// Whether `body` is the request's own.
+    pub(crate) fn is_echo(&self, body: &Body) -> bool {
+        matches!((&body.0, &self.feed), (Inner::Incoming(incoming), Some(feed)) if feed.feeds(incoming))
+    }
+
+    /// Lets go of the driver's read buffers: whatever outlives the turn is copied, once.
+    pub(crate) fn detach(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
+        if !self.detached {
+            self.detached = true;
+            self.request.compact();
+        }
+        if let Stage::Collecting { collected, .. } = &mut self.stage {
+            collected.detach(memory)?;
+        }
+        match &self.feed {
+            Some(feed) if !feed.detach(memory) => Err(Refusal::OutOfMemory),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A body that is being collected: not copied when it came in one piece and is used at once.
+#[derive(Default)]
+pub(crate) struct Collected {
+    first: Bytes,
+    rest: Vec<u8>,
+    charge: Option<Charge>,
+}
+
+impl Collected {
+    pub(crate) const fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+
+    pub(crate) fn push(&mut self, data: Bytes, memory: &MemoryBudget) -> Result<(), Refusal> {
+        if self.len() == 0 {
+            self.first = data;
+            return Ok(());
+        }
+        self.detach(memory)?;
+        self.append(&data, memory)
+    }
+
+    /// Copies the first piece into the collection's own memory.
+    pub(crate) fn detach(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
+        if self.first.is_empty() {
+            return Ok(());
+        }
+        let first = core::mem::take(&mut self.first);
+        self.append(&first, memory)
+    }
+
+    pub(crate) fn finish(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { Bytes::from(self.rest) }
+    }
+
+    fn append(&mut self, data: &[u8], memory: &MemoryBudget) -> Result<(), Refusal> {
+        let before = self.rest.capacity();
+        self.rest.reserve(data.len());
+        let more = self.rest.capacity() - before;
+        let granted = match &mut self.charge {
+            Some(charge) => charge.grow(more),
+            None => {
+                self.charge = memory.charge(more);
+                self.charge.is_some()
+            }
+        };
+        if !granted {
+            return Err(Refusal::OutOfMemory);
+        }
+        self.rest.extend_from_slice(data);
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! The application's side: a [`Service`] is called with a [`Request`] and says with an [`Outcome`] what is to be done.
+//!
+//! ```text
+//!   Service: &mut Request ──► Outcome          written once, run under every model
+//!   Http: Protocol ──► Serve: Flow             the service behind http1::Connection, one a connection
+//!   Body ◄── BodySource, Sender                answers made while they are sent
+//!   Incoming ──► handler, future, lane         requests read while they come
+//! ```
+
+mod body;
+mod clock;
+mod exchange;
+mod failure;
+mod http;
+mod memory;
+mod observer;
+mod outcome;
+mod pipe;
+mod request;
+mod response;
+mod serve;
+mod service;
+mod track;
+
+pub use self::http::Http;
+pub use body::{Body, BodyError, BodySource, Frame};
+pub use clock::{Clock, Sleep};
+pub use failure::Failure;
+pub use memory::{Charge, MemoryBudget};
+pub use observer::{Observer, RequestEnd, RequestLine, RequestRecord};
+pub use outcome::{
+    After, AfterHandler, Collect, CollectHandler, Defer, Deferred, DeferredWork, MakeFlow, Outcome, Reply,
+    ResponseFuture, StreamHandler, Upgrade,
+};
+pub use pipe::{Incoming, Sender, TrySendError};
+pub use request::Request;
+pub use response::Response;
+pub use service::{Context, Service, ServiceFn, service_fn};

@@ -1,0 +1,476 @@
+//! A bounded queue of body data between a connection and an application, whoever of them writes.
+//!
+//! ```text
+//!   Sender ── send ──► │ data │ data │ end ──► Receiver        Body::channel: the application writes an answer's body
+//!   Feed   ── push ──► │ data │ data │ end ──► Incoming        a request's body, written by its connection
+//!             ◄── room, wanted, abandoned ──
+//! ```
+//!
+//! Either end may sit in the connection's own thread (polled with its waker), in a future, or in a thread that blocks.
+
+use core::fmt;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Buf, Bytes};
+
+use super::body::{BodyError, Frame};
+use super::memory::{Charge, MemoryBudget};
+use crate::fields::Fields;
+
+#[derive(Default)]
+struct Pipe {
+    state: Mutex<State>,
+    /// For ends that block: the other end moved.
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(Bytes, Option<Charge>)>,
+    bytes: usize,
+    capacity: usize,
+    end: Option<Result<Option<Fields>, BodyError>>,
+    /// The reader took the end, good or bad.
+    end_taken: bool,
+    /// The reader has asked at least once.
+    wanted: bool,
+    reader_gone: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Pipe {
+    fn with_capacity(capacity: usize) -> Arc<Self> {
+        let pipe = Arc::new(Self::default());
+        pipe.lock().capacity = capacity.max(1);
+        pipe
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code of anyone else's runs under this lock, so a poisoned one still holds a whole state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.moved.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the other end, outside the lock. `own` is the waker of whoever is running: it looks again by itself.
+    fn tell(&self, waker: Option<Waker>, own: Option<&Waker>) {
+        self.moved.notify_all();
+        if let Some(waker) = waker
+            && !own.is_some_and(|own| own.will_wake(&waker))
+        {
+            waker.wake();
+        }
+    }
+}
+
+impl State {
+    const fn has_room(&self) -> bool {
+        self.bytes < self.capacity
+    }
+
+    fn register(slot: &mut Option<Waker>, waker: &Waker) {
+        if !slot.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+    }
+
+    /// The next frame, for the reading end. The flag says whether the writer is to be told.
+    fn take(&mut self) -> (Option<Result<Option<Frame>, BodyError>>, bool) {
+        let first = !core::mem::replace(&mut self.wanted, true);
+        if let Some((data, _charge)) = self.queue.pop_front() {
+            let was_full = !self.has_room();
+            self.bytes -= data.len();
+            return (Some(Ok(Some(Frame::Data(data)))), first || (was_full && self.has_room()));
+        }
+        let frame = match &mut self.end {
+            None => None,
+            Some(Ok(trailers)) => {
+                self.end_taken = true;
+                Some(Ok(trailers.take().map(Frame::Trailers)))
+            }
+            Some(Err(error)) => {
+                self.end_taken = true;
+                Some(Err(*error))
+            }
+        };
+        (frame, first)
+    }
+}
+
+/// The reading end of a body: the chunks of a request's body as they come, or what a [`Sender`] sends.
+///
+/// Poll it, await [`next`](Self::next), or read it from a thread that may block (it is a [`io::Read`]). A request's body is
+/// asked of the peer when it is first read, not before (`100 Continue` goes out then), and is paused while what has come
+/// is not taken. Dropping it declines the rest.
+pub struct Incoming {
+    pipe: Arc<Pipe>,
+    length: Option<u64>,
+    /// Data that a blocking read took and did not hand out yet.
+    current: Bytes,
+}
+
+impl Incoming {
+    /// A body that has ended: for a request without one.
+    #[must_use]
+    pub fn empty() -> Self {
+        let pipe = Pipe::with_capacity(1);
+        pipe.lock().end = Some(Ok(None));
+        Self { pipe, length: Some(0), current: Bytes::new() }
+    }
+
+    /// The body's length, where it was declared.
+    #[must_use]
+    pub const fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The next frame; `Ready(None)` at the end. The waker is woken when there may be one.
+    pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        let mut state = self.pipe.lock();
+        let (frame, tell) = state.take();
+        if frame.is_none() {
+            State::register(&mut state.reader, context.waker());
+        }
+        let writer = if tell { state.writer.clone() } else { None };
+        drop(state);
+        if tell {
+            self.pipe.tell(writer, Some(context.waker()));
+        }
+        match frame {
+            Some(frame) => Poll::Ready(frame.transpose()),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The next frame, awaited; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Frame, BodyError>> {
+        poll_fn(|context| self.poll_frame(context)).await
+    }
+
+    /// The next frame, waited for: only on a thread that may block, such as a lane's. `None` at the end.
+    pub fn next_blocking(&mut self) -> Option<Result<Frame, BodyError>> {
+        let mut state = self.pipe.lock();
+        loop {
+            let (frame, tell) = state.take();
+            if tell {
+                let writer = state.writer.clone();
+                drop(state);
+                self.pipe.tell(writer, None);
+                state = self.pipe.lock();
+            }
+            match frame {
+                Some(frame) => return frame.transpose(),
+                None if state.queue.is_empty() && state.end.is_none() => state = self.pipe.wait(state),
+                None => {}
+            }
+        }
+    }
+}
+
+impl io::Read for Incoming {
+    /// Blocks until there is data; `Ok(0)` at the end. Trailer fields are passed over.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.next_blocking() {
+                None => return Ok(0),
+                Some(Ok(Frame::Data(data))) => self.current = data,
+                Some(Ok(Frame::Trailers(_))) => {}
+                Some(Err(error)) => return Err(error.into()),
+            }
+        }
+        let count = self.current.len().min(into.len());
+        self.current.copy_to_slice(&mut into[..count]);
+        Ok(count)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let mut state = self.pipe.lock();
+        state.reader_gone = true;
+        let queue = core::mem::take(&mut state.queue);
+        state.bytes = 0;
+        let writer = state.writer.take();
+        drop(state);
+        drop(queue);
+        self.pipe.tell(writer, None);
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+/// The connection's end of a request's body.
+pub(crate) struct Feed {
+    pipe: Arc<Pipe>,
+}
+
+/// How a feed's reader stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Appetite {
+    /// It has not asked yet.
+    None,
+    /// It wants more.
+    Hungry,
+    /// It has enough for now.
+    Full,
+    /// It is gone, and did not take the end.
+    Gone,
+    /// It took the end.
+    Sated,
+}
+
+impl Feed {
+    pub(crate) fn new(capacity: usize, length: Option<u64>) -> (Self, Incoming) {
+        let pipe = Pipe::with_capacity(capacity);
+        (Self { pipe: Arc::clone(&pipe) }, Incoming { pipe, length, current: Bytes::new() })
+    }
+
+    /// Passes data on. The queue may be overshot: the connection stops reading when its reader is full.
+    pub(crate) fn push(&self, data: Bytes, own: &Waker) {
+        let mut state = self.pipe.lock();
+        if state.reader_gone || state.end.is_some() {
+            return;
+        }
+        state.bytes += data.len();
+        state.queue.push_back((data, None));
+        let reader = state.reader.take();
+        drop(state);
+        self.pipe.tell(reader, Some(own));
+    }
+
+    /// Ends the body, well or badly.
+    pub(crate) fn end(&self, end: Result<Option<Fields>, BodyError>, own: Option<&Waker>) {
+        let mut state = self.pipe.lock();
+        if state.end.is_some() {
+            return;
+        }
+        state.end = Some(end);
+        let reader = state.reader.take();
+        drop(state);
+        self.pipe.tell(reader, own);
+    }
+
+    /// How the reader stands; `waker` is woken when that changes.
+    pub(crate) fn appetite(&self, waker: &Waker) -> Appetite {
+        let mut state = self.pipe.lock();
+        State::register(&mut state.writer, waker);
+        state.appetite()
+    }
+
+    /// Copies what waits in the queue into allocations of its own size, so that no read buffer is held by it; says whether
+    /// the budget had room for that.
+    pub(crate) fn detach(&self, memory: &MemoryBudget) -> bool {
+        let mut state = self.pipe.lock();
+        for (data, charge) in &mut state.queue {
+            if charge.is_none() {
+                let Some(taken) = memory.charge(data.len()) else { return false };
+                *data = Bytes::copy_from_slice(data);
+                *charge = Some(taken);
+            }
+        }
+        true
+    }
+
+    pub(crate) fn reader_took_end(&self) -> bool {
+        self.pipe.lock().end_taken
+    }
+
+    /// Whether `incoming` is this feed's reader.
+    pub(crate) fn feeds(&self, incoming: &Incoming) -> bool {
+        Arc::ptr_eq(&self.pipe, &incoming.pipe)
+    }
+
+    /// Whether `incoming` is this feed's reader, and nothing waits in between: only the peer can move it.
+    pub(crate) fn starves(&self, incoming: &Incoming) -> bool {
+        self.feeds(incoming) && {
+            let state = self.pipe.lock();
+            state.queue.is_empty() && state.end.is_none()
+        }
+    }
+}
+
+impl State {
+    const fn appetite(&self) -> Appetite {
+        if self.end_taken {
+            Appetite::Sated
+        } else if self.reader_gone {
+            Appetite::Gone
+        } else if !self.wanted {
+            Appetite::None
+        } else if self.has_room() {
+            Appetite::Hungry
+        } else {
+            Appetite::Full
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.end(Err(BodyError::Cancelled), None);
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("appetite", &self.pipe.lock().appetite()).finish()
+    }
+}
+
+/// The writing end of a body that the application makes as it goes: see [`Body::channel`](super::Body::channel).
+///
+/// Dropping it without [`finish`](Self::finish) cuts the body off: the peer sees that it is incomplete.
+pub struct Sender {
+    pipe: Arc<Pipe>,
+}
+
+/// Makes both ends of a bounded body.
+pub(crate) fn channel(capacity: usize) -> (Sender, Incoming) {
+    let pipe = Pipe::with_capacity(capacity);
+    (Sender { pipe: Arc::clone(&pipe) }, Incoming { pipe, length: None, current: Bytes::new() })
+}
+
+impl Sender {
+    /// Sends now, or gives the data back when there is no room.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`] and [`TrySendError::Closed`], with the data.
+    pub fn try_send(&mut self, data: Bytes) -> Result<(), TrySendError> {
+        let state = self.pipe.lock();
+        if state.reader_gone {
+            return Err(TrySendError::Closed(data));
+        }
+        if !state.has_room() {
+            return Err(TrySendError::Full(data));
+        }
+        self.push(state, data);
+        Ok(())
+    }
+
+    /// Sends once there is room.
+    ///
+    /// # Errors
+    /// [`BodyError::Cancelled`] when nobody takes the body any more.
+    pub async fn send(&mut self, data: Bytes) -> Result<(), BodyError> {
+        poll_fn(|context| {
+            let mut state = self.pipe.lock();
+            if state.reader_gone {
+                return Poll::Ready(Err(BodyError::Cancelled));
+            }
+            if !state.has_room() {
+                State::register(&mut state.writer, context.waker());
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await?;
+        self.push(self.pipe.lock(), data);
+        Ok(())
+    }
+
+    /// Sends once there is room, blocking: only on a thread that may, such as a lane's.
+    ///
+    /// # Errors
+    /// [`BodyError::Cancelled`] when nobody takes the body any more.
+    pub fn send_blocking(&mut self, data: Bytes) -> Result<(), BodyError> {
+        let mut state = self.pipe.lock();
+        loop {
+            if state.reader_gone {
+                return Err(BodyError::Cancelled);
+            }
+            if state.has_room() {
+                self.push(state, data);
+                return Ok(());
+            }
+            state = self.pipe.wait(state);
+        }
+    }
+
+    /// Ends the body in order.
+    pub fn finish(self) {
+        self.finish_with(None);
+    }
+
+    /// Ends the body in order, with trailer fields for peers that take them.
+    pub fn finish_with_trailers(self, trailers: Fields) {
+        self.finish_with(Some(trailers));
+    }
+
+    /// Whether nobody takes the body any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.pipe.lock().reader_gone
+    }
+
+    fn finish_with(self, trailers: Option<Fields>) {
+        self.close(Ok(trailers));
+    }
+
+    fn push(&self, mut state: MutexGuard<'_, State>, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        state.bytes += data.len();
+        state.queue.push_back((data, None));
+        let reader = state.reader.take();
+        drop(state);
+        self.pipe.tell(reader, None);
+    }
+
+    fn close(&self, end: Result<Option<Fields>, BodyError>) {
+        let mut state = self.pipe.lock();
+        if state.end.is_some() {
+            return;
+        }
+        state.end = Some(end);
+        let reader = state.reader.take();
+        drop(state);
+        self.pipe.tell(reader, None);
+    }
+}
+
+impl io::Write for Sender {
+    /// Blocks until there is room, and sends a copy of `data`.
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.send_blocking(Bytes::copy_from_slice(data))?;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.close(Err(BodyError::Aborted));
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("closed", &self.is_closed()).finish()
+    }
+}
+
+/// Why [`Sender::try_send`] sent nothing.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TrySendError {
+    /// There is no room.
+    #[error("the body's buffer is full")]
+    Full(Bytes),
+    /// Nobody takes the body any more.
+    #[error("nobody takes the body any more")]
+    Closed(Bytes),
+}

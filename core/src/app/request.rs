@@ -1,0 +1,90 @@
+//! A request as the application sees it.
+
+use core::net::SocketAddr;
+use core::ops::Deref;
+
+use http::Extensions;
+
+use crate::http1::RequestHead;
+use crate::info::{ConnectionId, ConnectionInfo, ExchangeId};
+
+/// A request: its head, who sent it, and room for what the application attaches to it.
+///
+/// Everything [`RequestHead`] offers is offered here: `request.method()`, `request.path()`, `request.field("accept")`.
+/// The body is not part of it: the handler says in its [`Outcome`](super::Outcome) how it wants it.
+#[derive(Debug)]
+pub struct Request {
+    head: RequestHead,
+    connection: ConnectionId,
+    exchange: ExchangeId,
+    peer: Option<SocketAddr>,
+    extensions: Extensions,
+}
+
+impl Request {
+    pub(crate) fn new(head: RequestHead, exchange: ExchangeId, info: &ConnectionInfo) -> Self {
+        Self { head, connection: info.id, exchange, peer: info.peer, extensions: Extensions::new() }
+    }
+
+    /// The head.
+    #[must_use]
+    pub const fn head(&self) -> &RequestHead {
+        &self.head
+    }
+
+    /// The connection it came on.
+    #[must_use]
+    pub const fn connection_id(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// Which request of its connection it is, counted from 1.
+    #[must_use]
+    pub const fn exchange_id(&self) -> ExchangeId {
+        self.exchange
+    }
+
+    /// The address it came from, where the transport has one.
+    #[must_use]
+    pub const fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// What was attached to this request.
+    #[must_use]
+    pub const fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Attach what later handlers of this request want to know.
+    pub const fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
+    /// Takes the request out to be kept or sent elsewhere, its bytes moved into an allocation of their own size. What stays
+    /// behind has the same head and none of the extensions.
+    #[must_use]
+    pub fn detach(&mut self) -> Self {
+        self.head.detach();
+        Self {
+            head: self.head.clone(),
+            connection: self.connection,
+            exchange: self.exchange,
+            peer: self.peer,
+            extensions: core::mem::take(&mut self.extensions),
+        }
+    }
+
+    /// Moves the head's bytes into an allocation of their own size.
+    pub(crate) fn compact(&mut self) {
+        self.head.detach();
+    }
+}
+
+impl Deref for Request {
+    type Target = RequestHead;
+
+    fn deref(&self) -> &RequestHead {
+        &self.head
+    }
+}

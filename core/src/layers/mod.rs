@@ -1,0 +1,5 @@
+//! Flows around flows.
+
+pub mod switch;
+
+pub use switch::{Next, Switch, Switchable};
