@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anabranch_core::Lane;
+use anabranch_core::http1::Settings;
 use anabranch_core::lifecycle::ServerConfig;
 
 /// What carries the connections. The conversation is the same under each; what differs is who waits for whom.
@@ -99,6 +100,8 @@ pub struct Config {
     pub model: Model,
     /// Limits on connections, and what happens at them.
     pub server: ServerConfig,
+    /// Limits and deadlines of HTTP, for [`serve`](crate::serve); other protocols bring their own.
+    pub http: Settings,
     /// The lanes that jobs run on. A job that asks for one that is not here runs on [`Lane::DEFAULT`], which is always
     /// there: as configured, else as [`LaneConfig::default`].
     pub lanes: Vec<LaneConfig>,
@@ -127,6 +130,7 @@ impl Default for Config {
             name: "anabranch".into(),
             model: Model::default(),
             server: ServerConfig::default(),
+            http: Settings::default(),
             lanes: Vec::new(),
             read_bytes: 64 * 1024,
             stack_bytes: 512 * 1024,

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anabranch_core::Protocol;
+use anabranch_core::app::{Http, Service};
 use anabranch_core::lifecycle::{Counters, ListenerId, Phase};
 
 use crate::config::Config;
@@ -14,6 +15,20 @@ use crate::events::Events;
 use crate::listener::Listener;
 use crate::models;
 use crate::shared::{Shared, Summary};
+
+/// Serves HTTP on `listeners`, answered by `service`, as `config` says, until the handle is told to stop.
+///
+/// A cap on memory or an observer of requests is given to an [`Http`], and that to [`serve_protocol`].
+///
+/// # Errors
+/// When there is no listener, or the system gives no descriptor or thread to begin with.
+pub fn serve(
+    config: &Config,
+    listeners: impl IntoIterator<Item = Listener>,
+    service: impl Service,
+) -> io::Result<Handle> {
+    serve_protocol(config, listeners, Http::new(service).with_settings(config.http.clone()))
+}
 
 /// Serves any protocol on `listeners`, as `config` says, until the handle is told to stop.
 ///

@@ -1,6 +1,6 @@
 //! How many system calls a connection costs.
 
-use std::io::{IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
@@ -75,8 +75,14 @@ impl Flow for Echo {
     fn take_output(&mut self, _: usize, _: &mut Vec<Bytes>) {}
 }
 
-/// What carrying `flow` cost, while `client` spoke to it.
-fn calls(mut flow: Echo, client: impl FnOnce(TcpStream) + Send + 'static) -> (Calls, CloseReason) {
+/// What carrying an echo cost, while `client` spoke to it. A client that the machine stopped for longer than the flow
+/// waits is no measure: then again.
+fn calls(idle: Option<Duration>, client: fn(TcpStream) -> io::Result<()>) -> (Calls, CloseReason) {
+    let attempts = (0..5).filter_map(|_| attempt(Echo::new(idle), client));
+    attempts.into_iter().next().expect("five attempts")
+}
+
+fn attempt(mut flow: Echo, client: fn(TcpStream) -> io::Result<()>) -> Option<(Calls, CloseReason)> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -89,24 +95,25 @@ fn calls(mut flow: Echo, client: impl FnOnce(TcpStream) + Send + 'static) -> (Ca
     let reason = carrier.carry(&mut || {});
     let calls = carrier.transport.calls;
     drop(carrier);
-    client.join().unwrap();
-    (calls, reason)
+    client.join().unwrap().ok()?;
+    Some((calls, reason))
 }
 
-fn echo(mut stream: &TcpStream, pause: Duration) {
+fn echo(mut stream: &TcpStream, pause: Duration) -> io::Result<()> {
     thread::sleep(pause);
-    stream.write_all(b"message").unwrap();
-    stream.read_exact(&mut [0; 7]).unwrap();
+    stream.write_all(b"message")?;
+    stream.read_exact(&mut [0; 7])
 }
 
 #[test]
 fn keep_alive_message_costs_one_receive_and_one_send() {
     const MESSAGES: u64 = 200;
-    for idle in [None, Some(Duration::from_secs(60)), Some(Duration::from_millis(300))] {
-        let (calls, reason) = calls(Echo::new(idle), |stream| {
+    for idle in [None, Some(Duration::from_secs(60)), Some(Duration::from_millis(240))] {
+        let (calls, reason) = calls(idle, |stream| {
             for _ in 0..MESSAGES {
-                echo(&stream, Duration::ZERO);
+                echo(&stream, Duration::ZERO)?;
             }
+            Ok(())
         });
         assert_eq!(reason, CloseReason::PeerClosed);
         // One more receive hears the end. The timeout is set at the start, and once more where the deadline asks for an
@@ -119,9 +126,9 @@ fn keep_alive_message_costs_one_receive_and_one_send() {
 
 #[test]
 fn silence_costs_one_poll_however_long_it_is() {
-    let (calls, _) = calls(Echo::new(None), |stream| {
-        echo(&stream, Duration::ZERO);
-        echo(&stream, TICK * 3);
+    let (calls, _) = calls(None, |stream| {
+        echo(&stream, Duration::ZERO)?;
+        echo(&stream, TICK * 3)
     });
     // Two messages and the end, and the silence: a receive that ran out and a poll.
     assert_eq!(calls, Calls { receive: 4, send: 2, arm: 1, poll: 1 });
@@ -130,12 +137,13 @@ fn silence_costs_one_poll_however_long_it_is() {
 #[test]
 fn deadline_shorter_than_a_tick_costs_no_ticks() {
     // The deadline asks for 256 ms and then moves beyond the tick with each message.
-    let (calls, reason) = calls(Echo::new(Some(Duration::from_millis(300))), |stream| {
+    let (calls, reason) = calls(Some(Duration::from_millis(240)), |stream| {
         for _ in 0..3 {
-            echo(&stream, Duration::ZERO);
+            echo(&stream, Duration::ZERO)?;
         }
-        echo(&stream, Duration::from_millis(20));
+        echo(&stream, Duration::from_millis(20))?;
         thread::sleep(Duration::from_millis(350));
+        Ok(())
     });
     assert_eq!(reason, CloseReason::TimedOut(DeadlineKind::Idle));
     assert!(calls.poll <= 2 && calls.arm <= 3, "{calls:?}");
@@ -143,12 +151,13 @@ fn deadline_shorter_than_a_tick_costs_no_ticks() {
 
 #[test]
 fn large_reads_are_taken_whole_within_a_turn() {
-    let (calls, _) = calls(Echo::new(None), |mut stream| {
+    let (calls, _) = calls(None, |mut stream| {
         let sent = vec![7; 64 * 1024];
         let mut reader = stream.try_clone().unwrap();
         let read = thread::spawn(move || reader.read_exact(&mut vec![0; 64 * 1024]).unwrap());
         stream.write_all(&sent).unwrap();
         read.join().unwrap();
+        Ok(())
     });
     // 4 KiB each, and never a poll to be told that there is more.
     assert!(calls.receive >= 16 && calls.poll <= 1, "{calls:?}");

@@ -1,6 +1,7 @@
 //! Servers over loopback, under each model.
 
 mod common;
+mod http;
 mod laws;
 mod models;
 mod stopping;

@@ -102,22 +102,34 @@ fn idle_connection_neither_ticks_nor_spins() {
 
 #[test]
 fn deadline_moves_with_each_message_and_holds_when_none_comes() {
-    for idle in [30, 90, 700] {
+    for idle in [60, 200, 700] {
         let idle = Duration::from_millis(idle);
-        let handle = serve(&Config::new(Model::Threads), Lines { idle: Some(idle), ..Lines::default() });
-        let mut client = Client::connect(&handle);
-        for _ in 0..6 {
-            thread::sleep(idle / 3);
-            assert_eq!(client.ask("echo alive"), "alive");
-        }
-        let silent_since = Instant::now();
-        assert_eq!(client.rest(), b"");
-        let took = silent_since.elapsed();
-        assert!(took + Duration::from_millis(5) >= idle, "{took:?} is before {idle:?}");
-        assert!(took < idle + Duration::from_millis(250), "{took:?} is long after {idle:?}");
-        assert_eq!(close_reason(&handle), CloseReason::TimedOut(DeadlineKind::Idle));
-        stop(&handle);
+        // A machine that stops the client for as long as that is no fault of the server's: then again.
+        assert!((0..5).any(|_| deadline_moves_and_holds(idle)), "{idle:?}");
     }
+}
+
+/// False when a message came too late to tell.
+fn deadline_moves_and_holds(idle: Duration) -> bool {
+    let handle = serve(&Config::new(Model::Threads), Lines { idle: Some(idle), ..Lines::default() });
+    let mut client = Client::connect(&handle);
+    let mut alive_at = Instant::now();
+    for _ in 0..6 {
+        thread::sleep(idle / 3);
+        let _ = client.stream().write_all(b"echo alive\n");
+        if alive_at.elapsed() > idle * 2 / 3 {
+            return false;
+        }
+        alive_at = Instant::now();
+        assert_eq!(client.line(), "alive");
+    }
+    assert_eq!(client.rest(), b"");
+    let took = alive_at.elapsed();
+    assert!(took >= idle, "{took:?} is before {idle:?}");
+    assert!(took < idle + Duration::from_millis(500), "{took:?} is long after {idle:?}");
+    assert_eq!(close_reason(&handle), CloseReason::TimedOut(DeadlineKind::Idle));
+    stop(&handle);
+    true
 }
 
 #[test]
@@ -166,12 +178,12 @@ fn full_lane_refuses_at_once() {
     let handle = serve(&config, Lines::default());
     let mut clients: Vec<_> = (0..2).map(|_| Client::connect(&handle)).collect();
     for client in &mut clients {
-        client.send("work 300\n");
+        client.send("work 9000\n");
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(Client::connect(&handle).ask("work 1"), "refused");
-    clients.iter_mut().for_each(|client| assert_eq!(client.line(), "done"));
-    stop(&handle);
+    handle.abort();
+    assert_eq!(handle.wait().left_behind, 0);
 }
 
 #[test]
