@@ -15,15 +15,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anabranch_core::Lane;
+use anabranch_core::app::{Http, MemoryBudget};
 use anabranch_core::lifecycle::AtLimit;
 use anabranch_std::{Config, Handle, LaneConfig, ListenError, Listener, Model, serve_protocol};
 
 use crate::args::{ProtocolName, ServeArguments};
+use crate::demo::Demo;
 use crate::limits::{self, AtLimitName};
-use crate::log::{self, Log};
+use crate::log::{self, AccessLog, Log};
 use crate::models::ModelName;
 use crate::open_files::{self, TooFewFiles};
 use crate::signals::{self, Stop};
+use crate::units::Size;
 
 /// Open files of a connection: its socket, and what its thread is woken with.
 const FILES_A_CONNECTION: u64 = 2;
@@ -101,7 +104,16 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode, ServeError> {
 
 fn start(arguments: &ServeArguments, config: &Config, listener: Listener) -> io::Result<Handle> {
     match arguments.protocol {
-        ProtocolName::Http => Err(io::Error::other("HTTP is not there yet")),
+        ProtocolName::Http => {
+            let memory = arguments.limits.max_memory.limit().map_or(usize::MAX, Size::as_usize);
+            let mut protocol = Http::new(Demo::new(arguments.model.name()))
+                .with_settings(limits::http_settings(&arguments.limits, &arguments.deadlines))
+                .with_memory(MemoryBudget::new(memory));
+            if arguments.log.access_log {
+                protocol = protocol.with_observer(Arc::new(AccessLog));
+            }
+            serve_protocol(config, [listener], protocol)
+        }
         ProtocolName::Etx => {
             let protocol = limits::etx_settings(
                 &arguments.limits,

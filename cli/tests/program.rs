@@ -145,6 +145,86 @@ fn end_of_the_grace_time_ends_what_is_left() {
     assert!(errors.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{errors}");
 }
 
+/// Sends a request and reads to the end of the connection.
+fn ask(program: &Program, request: &str) -> String {
+    let mut stream = program.connect();
+    stream.write_all(request.as_bytes()).unwrap();
+    String::from_utf8(read_all(&stream)).unwrap()
+}
+
+#[test]
+fn demo_application_is_served_without_being_told_anything() {
+    let program = Program::serve("");
+    assert!(program.line.starts_with("listening on http://127.0.0.1:"), "{}", program.line);
+    let answer = ask(&program, "GET /plaintext HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nHello, World!"),
+        "{answer}"
+    );
+    program.signal(Signal::TERM);
+    assert_eq!(program.end().0.code(), Some(0));
+}
+
+#[test]
+fn request_in_flight_is_answered_when_the_server_stops() {
+    for model in ["single", "threads", "pool"] {
+        let program = Program::serve(&format!("--model {model}"));
+        let mut stream = program.connect();
+        stream.write_all(b"GET /slow?ms=400 HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
+        thread::sleep(Duration::from_millis(100));
+        program.signal(Signal::TERM);
+        let answer = String::from_utf8(read_all(&stream)).unwrap().to_ascii_lowercase();
+        assert!(answer.contains("connection: close") && answer.ends_with("slow\n"), "{model}: {answer}");
+        assert_eq!(program.end().0.code(), Some(0), "{model}");
+    }
+}
+
+#[test]
+fn access_log_has_a_line_for_each_request_and_one_for_each_panic() {
+    let program = Program::serve("--access-log --log-format json");
+    for target in ["/plaintext", "/panic", "/no%0anewline"] {
+        ask(&program, &format!("GET {target} HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n"));
+    }
+    ask(&program, "GET / HTTP/1.1\r\n\r\n");
+    program.signal(Signal::TERM);
+    let (_, errors) = program.end();
+    let lines: Vec<&str> = errors.lines().collect();
+    assert!(lines.iter().all(|line| line.starts_with('{') && line.ends_with('}')), "{errors}");
+    for (number, says) in [
+        (0, &[r#""message":"GET /plaintext HTTP/1.1""#, r#""status":200"#, r#""sent":13"#][..]),
+        (1, &[r#""target":"panic""#, "/panic was asked for"]),
+        (2, &[r#""message":"GET /panic HTTP/1.1""#, r#""status":500"#, "the handler panicked"]),
+        (3, &["/no%0anewline", r#""status":404"#]),
+        (4, &["malformed request", r#""status":400"#]),
+    ] {
+        assert!(says.iter().all(|text| lines[number].contains(text)), "{number}: {errors}");
+    }
+}
+
+#[test]
+fn newcomer_at_the_limit_is_told_503_if_the_server_is_to_refuse() {
+    let program = Program::serve("--max-connections 1 --at-limit refuse");
+    let mut first = program.connect();
+    first.write_all(b"GET /plaintext HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
+    first.read_exact(&mut [0; 12]).unwrap();
+    let answer = ask(&program, "GET /plaintext HTTP/1.1\r\nHost: demo\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    program.signal(Signal::TERM);
+    assert_eq!(program.end().0.code(), Some(0));
+}
+
+#[test]
+fn limits_and_deadlines_of_the_command_line_are_those_of_the_server() {
+    let program = Program::serve("--max-body-bytes 10 --head-timeout 200ms");
+    let answer =
+        ask(&program, "POST /discard HTTP/1.1\r\nHost: demo\r\nContent-Length: 11\r\n\r\nhello world");
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("max_body_bytes"), "{answer}");
+    let answer = ask(&program, "GET / HT");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    program.signal(Signal::TERM);
+    assert_eq!(program.end().0.code(), Some(0));
+}
+
 #[test]
 fn port_in_use_is_told_with_its_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

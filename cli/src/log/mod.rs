@@ -1,6 +1,8 @@
 //! What the program tells on standard error, as text or JSON.
 
 use std::io::{self, IsTerminal};
+use std::panic;
+use std::thread;
 
 use anabranch_core::lifecycle::{Event, EventKind};
 use tracing_subscriber::EnvFilter;
@@ -8,7 +10,10 @@ use tracing_subscriber::fmt;
 
 use crate::args::{LogArguments, LogFormat};
 
+mod access;
 mod lines;
+
+pub use access::AccessLog;
 
 /// The log, for as long as the program runs. What waits is written when it is dropped.
 #[derive(Debug)]
@@ -32,6 +37,13 @@ impl Log {
             LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
             LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
         };
+        // A handler that panics is answered with 500; its line is to look like any other.
+        panic::set_hook(Box::new(|panicked| {
+            let thread = thread::current();
+            let location = panicked.location().map(tracing::field::display);
+            let message = panicked.payload_as_str().unwrap_or("no message");
+            tracing::error!(target: "panic", thread = thread.name(), location, "panicked: {message}");
+        }));
         Ok(Self { lines })
     }
 }
