@@ -20,7 +20,7 @@ use anabranch_std::{Config, Handle, LaneConfig, ListenError, Listener, Model, se
 
 use crate::args::{ProtocolName, ServeArguments};
 use crate::limits::{self, AtLimitName};
-use crate::log;
+use crate::log::{self, Log};
 use crate::models::ModelName;
 use crate::open_files::{self, TooFewFiles};
 use crate::signals::{self, Stop};
@@ -60,7 +60,7 @@ pub enum ServeError {
 /// # Errors
 /// When the server cannot start, or stops though no signal told it to.
 pub fn run(arguments: &ServeArguments) -> Result<ExitCode, ServeError> {
-    log::start(arguments.log);
+    let _log = Log::start(arguments.log)?;
     let config = config(arguments)?;
     open_files::make_room(arguments.limits.max_connections.0, FILES_A_CONNECTION)?;
     let listener = Listener::bind(SocketAddr::new(arguments.bind, arguments.port))?;

@@ -5,23 +5,19 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker, ready};
 
-use anabranch_core::drive::{self, Budget, Progress, Readiness, Wire};
-use anabranch_core::{
-    AbortReason, CloseReason, Dates, Flow, Instant, Job, Pool, ReadOperation, Turn, WriteOperation,
-};
+use anabranch_core::drive::{Progress, Readiness, Wire};
+use anabranch_core::{AbortReason, CloseReason, Flow, Instant, ReadOperation, WriteOperation};
 use async_io::Timer;
 use bytes::BytesMut;
 use futures_io::{AsyncRead, AsyncWrite};
 
+use crate::kit::{Lent, fill};
+
 /// What a task may be told from elsewhere.
 #[derive(Debug, Default)]
-pub struct Control {
-    command: AtomicU8,
-    waker: Mutex<Option<Waker>>,
-}
+pub struct Control(AtomicU8, Mutex<Option<Waker>>);
 
 const NOTHING: u8 = 0;
 const DRAIN: u8 = 1;
@@ -39,58 +35,40 @@ impl Control {
     }
 
     fn tell(&self, command: u8) {
-        self.command.fetch_max(command, Ordering::AcqRel);
-        if let Some(waker) = self.waker.lock().unwrap().take() {
+        self.0.fetch_max(command, Ordering::AcqRel);
+        if let Some(waker) = self.1.lock().unwrap().take() {
             waker.wake();
         }
     }
 
     fn take(&self, waker: &Waker) -> u8 {
-        *self.waker.lock().unwrap() = Some(waker.clone());
-        self.command.swap(NOTHING, Ordering::AcqRel)
+        *self.1.lock().unwrap() = Some(waker.clone());
+        self.0.swap(NOTHING, Ordering::AcqRel)
     }
 }
 
-/// Serves one connection, on the clock that began at `origin`. `exec` runs a job, or gives it back.
+/// Serves one connection.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     flow: Box<dyn Flow>,
     stream: S,
     control: Arc<Control>,
-    origin: std::time::Instant,
-    exec: impl FnMut(Job) -> Result<(), Job>,
+    lent: Lent,
 ) -> CloseReason {
-    let mut task = Task {
-        flow,
-        stream,
-        exec,
-        readiness: Readiness::ready(),
-        timer: Timer::never(),
-        armed: Instant::NEVER,
-        origin,
-        dates: Dates::anchored(
-            Instant::ORIGIN + origin.elapsed(),
-            std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
-        ),
-        pool: Pool::default(),
-        scratch: BytesMut::with_capacity(16 * 1024),
-    };
+    let readiness = Readiness::ready();
+    let mut task = Task { flow, stream, readiness, lent, timer: Timer::never(), armed: Instant::NEVER };
     poll_fn(|cx| task.poll(&control, cx)).await
 }
 
-struct Task<S, E> {
+struct Task<S> {
     flow: Box<dyn Flow>,
     stream: S,
-    exec: E,
     readiness: Readiness,
+    lent: Lent,
     timer: Timer,
     armed: Instant,
-    origin: std::time::Instant,
-    dates: Dates,
-    pool: Pool,
-    scratch: BytesMut,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, E: FnMut(Job) -> Result<(), Job>> Task<S, E> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     fn poll(&mut self, control: &Control, cx: &mut Context<'_>) -> Poll<CloseReason> {
         match control.take(cx.waker()) {
             NOTHING => {}
@@ -99,8 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: FnMut(Job) -> Result<(), Job>> Task<S
                 if let Poll::Ready(reason) = self.turn(cx) {
                     return Poll::Ready(reason);
                 }
-                let now = self.now();
-                self.flow.drain(&mut Turn::new(now, &mut self.dates, cx.waker(), &mut self.pool));
+                self.lent.drain(&mut *self.flow, cx.waker());
             }
             _ => self.flow.abort(AbortReason::Requested),
         }
@@ -112,53 +89,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: FnMut(Job) -> Result<(), Job>> Task<S
             let due = self.flow.deadline().map_or(Instant::NEVER, |deadline| deadline.at);
             if due < self.armed {
                 self.armed = due;
-                self.timer.set_at(self.origin + Duration::from_nanos(due.as_nanos()));
+                self.timer.set_at(self.lent.clock.to_std(due));
             }
-            if self.armed == Instant::NEVER || Pin::new(&mut self.timer).poll(cx).is_pending() {
+            if self.armed == Instant::NEVER {
                 return Poll::Pending;
             }
+            ready!(Pin::new(&mut self.timer).poll(cx));
             self.armed = Instant::NEVER;
         }
     }
 
     /// Turns until the stream itself says `Pending` on each side that the flow wants: only then does it wake the task.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        let now = self.now();
         loop {
             self.readiness.readable = true;
             self.readiness.writable = true;
+            let waker = cx.waker().clone();
             let mut wire = PollWire { stream: &mut self.stream, cx, read_waits: false, write_waits: false };
-            let waker = wire.cx.waker().clone();
-            let mut turn = Turn::new(now, &mut self.dates, &waker, &mut self.pool);
-            let budget = Budget::default();
-            let progress = drive::turn(
-                &mut *self.flow,
-                &mut wire,
-                &mut self.readiness,
-                &mut self.scratch,
-                &mut turn,
-                &mut self.exec,
-                budget,
-            );
-            match progress {
+            match self.lent.turn(&mut *self.flow, &mut wire, &mut self.readiness, &waker) {
                 Progress::Finished(reason) => return Poll::Ready(reason),
                 Progress::Again => {
-                    cx.waker().wake_by_ref();
+                    waker.wake();
                     return Poll::Pending;
                 }
-                Progress::Blocked => {
-                    let reads = self.flow.next_read_operation() == ReadOperation::Read;
-                    let writes = self.flow.next_write_operation() == WriteOperation::Write;
-                    if (!reads || wire.read_waits) && (!writes || wire.write_waits) {
-                        return Poll::Pending;
-                    }
-                }
+                Progress::Blocked => {}
+            }
+            let reads = self.flow.next_read_operation() == ReadOperation::Read;
+            let writes = self.flow.next_write_operation() == WriteOperation::Write;
+            if (!reads || wire.read_waits) && (!writes || wire.write_waits) {
+                return Poll::Pending;
             }
         }
-    }
-
-    fn now(&self) -> Instant {
-        Instant::ORIGIN + self.origin.elapsed()
     }
 }
 
@@ -171,25 +132,20 @@ struct PollWire<'a, 'c, S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire for PollWire<'_, '_, S> {
     fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
-        let start = into.len();
-        into.resize(into.capacity(), 0);
-        let polled = Pin::new(&mut *self.stream).poll_read(self.cx, &mut into[start..]);
-        let count = if let Poll::Ready(Ok(count)) = polled { count } else { 0 };
-        into.truncate(start + count);
-        self.read_waits = polled.is_pending();
-        or_would_block(polled)
+        let Self { stream, cx, read_waits, .. } = self;
+        fill(into, |room| or_would_block(Pin::new(&mut **stream).poll_read(cx, room), read_waits))
     }
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let polled = Pin::new(&mut *self.stream).poll_write_vectored(self.cx, slices);
-        self.write_waits = polled.is_pending();
-        or_would_block(polled)
+        or_would_block(polled, &mut self.write_waits)
     }
     fn shutdown_write(&mut self) -> io::Result<()> {
-        or_would_block(Pin::new(&mut *self.stream).poll_close(self.cx))
+        or_would_block(Pin::new(&mut *self.stream).poll_close(self.cx), &mut false)
     }
 }
 
-fn or_would_block<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
+fn or_would_block<T>(polled: Poll<io::Result<T>>, waits: &mut bool) -> io::Result<T> {
+    *waits = polled.is_pending();
     match polled {
         Poll::Ready(result) => result,
         Poll::Pending => Err(ErrorKind::WouldBlock.into()),

@@ -3,17 +3,19 @@
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use anabranch_core::testing::driver_suite::Peer;
-use anabranch_core::{ConnectionId, ConnectionInfo, Instant, Job, Protocol};
+use anabranch_core::{ConnectionId, ConnectionInfo, Job, Protocol};
 use async_executor::Executor;
 use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::future::block_on;
 use futures_lite::io::{AsyncReadExt, BlockOn};
 
+use crate::kit::{Clock, Lent, lane};
 use crate::task_driver::{Control, serve};
 
 /// A set of tasks that serve connections; stops when it is dropped.
@@ -22,7 +24,8 @@ pub struct TaskServer {
     executor: Arc<Executor<'static>>,
     protocol: Arc<dyn Protocol>,
     controls: Arc<Mutex<Vec<Arc<Control>>>>,
-    origin: std::time::Instant,
+    clock: Clock,
+    lane: SyncSender<Job>,
     /// Dropping it ends the executor's thread.
     _stop: piper::Writer,
 }
@@ -34,8 +37,8 @@ impl TaskServer {
         let (mut stopped, stop) = piper::pipe(1);
         let runs = executor.clone();
         std::thread::spawn(move || block_on(runs.run(async move { stopped.read(&mut [0]).await })));
-        let (controls, origin) = (Arc::default(), std::time::Instant::now());
-        Arc::new(Self { executor, protocol, controls, origin, _stop: stop })
+        let (controls, clock, lane) = (Arc::default(), Clock::start(), lane());
+        Arc::new(Self { executor, protocol, controls, clock, lane, _stop: stop })
     }
 
     /// Serves a stream.
@@ -44,12 +47,9 @@ impl TaskServer {
         let mut controls = self.controls.lock().unwrap();
         controls.push(control.clone());
         let info = ConnectionInfo::new(ConnectionId(controls.len() as u64));
-        let flow = self.protocol.connect(info, Instant::ORIGIN + self.origin.elapsed());
-        let exec = |job: Job| {
-            std::thread::spawn(move || job.run());
-            Ok(())
-        };
-        self.executor.spawn(serve(flow, stream, control, self.origin, exec)).detach();
+        let flow = self.protocol.connect(info, self.clock.now());
+        let lent = Lent::new(self.clock, self.lane.clone());
+        self.executor.spawn(serve(flow, stream, control, lent)).detach();
     }
 
     /// Serves what connects to a port of the loopback, and says which.

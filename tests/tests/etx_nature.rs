@@ -5,24 +5,30 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anabranch_core::etx::Ack;
 use anabranch_std::{Config, Listener, Model, serve_protocol};
+use anabranch_tests::poll_driver::PollServer;
+use anabranch_tests::task_server::TaskServer;
 
 const DELAY: Duration = Duration::from_millis(40);
 const MESSAGES: u32 = 5;
 
-/// How long so many clients take under `model`, from the first connection to the last answer.
-fn time_of(model: Model, clients: usize) -> Duration {
-    let listener = Listener::bind("127.0.0.1:0").unwrap();
-    let handle = serve_protocol(&Config::new(model), [listener], Ack::with_delay(DELAY)).unwrap();
-    let address = handle.local_addrs()[0];
+/// How long so many clients take at `address`, from the first connection to the last answer.
+fn time_at(address: SocketAddr, clients: usize) -> Duration {
     let started = Instant::now();
     let clients: Vec<_> = (0..clients).map(|_| thread::spawn(move || talk(address))).collect();
     clients.into_iter().for_each(|client| client.join().unwrap());
-    let lasted = started.elapsed();
+    started.elapsed()
+}
+
+fn time_under(model: Model, clients: usize) -> Duration {
+    let listener = Listener::bind("127.0.0.1:0").unwrap();
+    let handle = serve_protocol(&Config::new(model), [listener], Ack::with_delay(DELAY)).unwrap();
+    let lasted = time_at(handle.local_addrs()[0], clients);
     handle.drain(Duration::from_secs(5));
     handle.wait();
     lasted
@@ -39,36 +45,49 @@ fn talk(address: SocketAddr) {
     }
 }
 
-/// Whether `clients` take as long as `rounds` of them one after another, and no round more. A machine that is busy with
+/// Whether clients take as long as `rounds` of them one after another, and no round more. A machine that is busy with
 /// other things may make it late twice.
-fn takes_rounds(model: Model, clients: usize, rounds: u32) {
+fn takes_rounds(rounds: u32, mut time: impl FnMut() -> Duration) {
     let least = DELAY * MESSAGES * rounds;
     let most = least + DELAY * MESSAGES;
     let mut late = Vec::new();
     for _attempt in 0..3 {
-        let lasted = time_of(model, clients);
-        assert!(lasted >= least, "{model}: {lasted:?} is less than {least:?}");
+        let lasted = time();
+        assert!(lasted >= least, "{lasted:?} is less than {least:?}");
         if lasted < most {
             return;
         }
         late.push(lasted);
     }
-    panic!("{model}: {late:?} are each a round more than {least:?}");
+    panic!("{late:?} are each a round more than {least:?}");
 }
 
 #[test]
 fn single_serves_one_client_after_another() {
-    takes_rounds(Model::Single, 4, 4);
+    takes_rounds(4, || time_under(Model::Single, 4));
 }
 
 #[test]
 fn pool_serves_as_many_at_once_as_it_has_workers() {
-    takes_rounds(Model::Pool { workers: 5, queue: 5 }, 12, 3);
+    takes_rounds(3, || time_under(Model::Pool { workers: 5, queue: 5 }, 12));
 }
 
 #[test]
 fn threads_serve_everybody_at_once() {
-    takes_rounds(Model::Threads, 20, 1);
+    takes_rounds(1, || time_under(Model::Threads, 20));
+}
+
+#[test]
+fn readiness_loop_serves_everybody_at_once_on_one_thread() {
+    let server = PollServer::start(Arc::new(Ack::with_delay(DELAY))).unwrap();
+    takes_rounds(1, || time_at(server.address(), 20));
+}
+
+#[test]
+fn tasks_serve_everybody_at_once() {
+    let server = TaskServer::start(Arc::new(Ack::with_delay(DELAY)));
+    let address = server.listen().unwrap();
+    takes_rounds(1, || time_at(address, 20));
 }
 
 #[test]

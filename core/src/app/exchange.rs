@@ -85,6 +85,11 @@ impl Exchange {
         matches!((&body.0, &self.feed), (Inner::Incoming(incoming), Some(feed)) if feed.starves(incoming))
     }
 
+    /// Whether the application still holds the request's body.
+    pub(crate) fn may_read_body(&self) -> bool {
+        self.feed.as_ref().is_some_and(Feed::has_reader)
+    }
+
     /// Whether `body` is the request's own.
     pub(crate) fn is_echo(&self, body: &Body) -> bool {
         matches!((&body.0, &self.feed), (Inner::Incoming(incoming), Some(feed)) if feed.feeds(incoming))

@@ -282,6 +282,10 @@ impl Feed {
         true
     }
 
+    pub(crate) fn has_reader(&self) -> bool {
+        !self.pipe.lock().reader_gone
+    }
+
     pub(crate) fn reader_took_end(&self) -> bool {
         self.pipe.lock().end_taken
     }

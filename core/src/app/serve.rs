@@ -342,6 +342,11 @@ impl<S: Service> Serve<S> {
             }
             Inner::Incoming(_) | Inner::Source(_) => {
                 let length = length.map_or(AnswerLength::Unknown, AnswerLength::Known);
+                if self.exchange.as_ref().is_some_and(|exchange| exchange.may_read_body()) {
+                    // Somebody holds the request's body and may read it while the answer goes out: asked for before the
+                    // answer begins, since `100 Continue` cannot come after.
+                    let _ = self.connection.want_body(id, turn);
+                }
                 match self.connection.respond(id, status, &fields, length, turn) {
                     Ok(sends) => {
                         if let Some(track) = &mut self.track {
@@ -574,8 +579,9 @@ impl<S: Service> Serve<S> {
         match feed.appetite(turn.waker) {
             Appetite::None => false,
             Appetite::Hungry => {
+                let flows = self.connection.next_read_operation() == ReadOperation::Read;
                 let _ = self.connection.want_body(id, turn);
-                self.connection.has_kept_input()
+                !flows && self.connection.has_kept_input()
             }
             Appetite::Full => {
                 let _ = self.connection.pause_body(id, turn);

@@ -50,6 +50,7 @@ mod probe;
 mod rig;
 mod waker;
 mod wire;
+pub mod wire_suite;
 
 pub use clock::ManualClock;
 pub use jobs::ManualJobs;

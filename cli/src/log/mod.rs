@@ -1,6 +1,6 @@
 //! What the program tells on standard error, as text or JSON.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
 use anabranch_core::lifecycle::{Event, EventKind};
 use tracing_subscriber::EnvFilter;
@@ -8,15 +8,38 @@ use tracing_subscriber::fmt;
 
 use crate::args::{LogArguments, LogFormat};
 
-/// Sets up the log. Without flags it tells warnings and errors; `RUST_LOG`, where set, decides instead.
-pub fn start(arguments: LogArguments) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(arguments)));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Fails only where a program that embeds this one has set up its own, which then stays.
-    let _ = match arguments.log_format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
+mod lines;
+
+/// The log, for as long as the program runs. What waits is written when it is dropped.
+#[derive(Debug)]
+#[must_use = "the last lines are written when it is dropped"]
+pub struct Log {
+    lines: lines::Lines,
+}
+
+impl Log {
+    /// Sets up the log. Without flags it tells warnings and errors; `RUST_LOG`, where set, decides instead.
+    ///
+    /// # Errors
+    /// When its thread cannot be started.
+    pub fn start(arguments: LogArguments) -> io::Result<Self> {
+        let lines = lines::Lines::start(io::stderr())?;
+        let filter =
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(arguments)));
+        let builder = fmt().with_env_filter(filter).with_writer(lines.clone());
+        // Fails only where a program that embeds this one has set up its own, which then stays.
+        let _ = match arguments.log_format {
+            LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+            LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
+        };
+        Ok(Self { lines })
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.lines.flush();
+    }
 }
 
 fn directives(arguments: LogArguments) -> String {
