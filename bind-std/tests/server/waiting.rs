@@ -76,13 +76,33 @@ fn reset_while_only_a_job_is_waited_for_cancels_the_job() {
     client.send("echo x\nwork 10000\n");
     assert_eq!(client.line(), "x");
     eventually("the job", || Seen::count(&seen.started) == 1);
-    let stream = client.reader.into_inner();
-    rustix::net::sockopt::set_socket_linger(stream.as_fd(), Some(Duration::ZERO)).unwrap();
-    drop(stream);
+    reset(client);
     eventually("the reset", || Seen::count(&seen.resets) == 1);
     eventually("the cancellation", || Seen::count(&seen.cancelled) == 1);
     assert_eq!(close_reason(&handle), CloseReason::PeerReset);
     stop(&handle);
+}
+
+#[test]
+fn peer_that_half_closed_and_is_gone_then_does_not_make_its_thread_spin() {
+    let lines = Lines::default();
+    let seen = lines.seen.clone();
+    let handle = serve(&Config::new(Model::Threads), lines);
+    let mut client = Client::connect(&handle);
+    client.send("job 400\n");
+    client.stream().shutdown(Shutdown::Write).unwrap();
+    eventually("the job", || Seen::count(&seen.started) == 1);
+    thread::sleep(Duration::from_millis(50));
+    reset(client);
+    eventually("the end", || Seen::count(&seen.open) == 0);
+    assert!(Seen::count(&seen.runs) < 30, "{seen:?}");
+    stop(&handle);
+}
+
+/// Leaves without a goodbye.
+fn reset(client: Client) {
+    let stream = client.reader.into_inner();
+    rustix::net::sockopt::set_socket_linger(stream.as_fd(), Some(Duration::ZERO)).unwrap();
 }
 
 #[test]
@@ -91,7 +111,8 @@ fn idle_connection_neither_ticks_nor_spins() {
     let seen = lines.seen.clone();
     let handle = serve(&Config::new(Model::Threads), lines);
     let mut client = Client::connect(&handle);
-    assert_eq!(client.ask("echo x"), "x");
+    // A job before: its wake must not ring on.
+    assert_eq!(client.ask("work 5"), "done");
     thread::sleep(Duration::from_millis(600));
     let runs = Seen::count(&seen.runs);
     thread::sleep(Duration::from_millis(900));

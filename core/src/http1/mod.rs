@@ -7,9 +7,11 @@
 //!   framing   where a body ends                  chunk     chunked bodies
 //!   encode    answer heads                       state     two halves and how they move
 //!   work      the busy part                      event     what is told
+//!   receive   heads and bodies                 answer    heads and bodies
 //!                        connection   all of these together
 //! ```
 
+mod answer;
 mod chunk;
 mod connection;
 mod encode;
@@ -19,6 +21,7 @@ mod head;
 pub mod limits;
 mod misuse;
 mod parse;
+mod receive;
 mod refusal;
 mod scan;
 mod state;

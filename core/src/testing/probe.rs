@@ -65,6 +65,8 @@ pub struct Io {
     deadline: Option<Deadline>,
     application: Waiting,
     jobs: VecDeque<Job>,
+    /// What is left of the turn's allowance.
+    allowance: u32,
     log: Log,
 }
 
@@ -105,6 +107,14 @@ impl Io {
     /// The application has done so.
     pub const fn application_done(&mut self) {
         self.application = Waiting::NOTHING;
+    }
+
+    /// Whether one more request may begin in this turn (see [`Turn::allowance`]); if not, the flow waits for a later run.
+    #[must_use]
+    pub const fn may_begin(&mut self) -> bool {
+        let may = self.allowance > 0;
+        self.allowance = self.allowance.saturating_sub(1);
+        may
     }
 
     /// Gives the driver a job.
@@ -227,6 +237,7 @@ impl<B: Behaviour> Probe<B> {
             deadline: None,
             application: Waiting::NOTHING,
             jobs: VecDeque::new(),
+            allowance: 0,
             log,
         };
         behaviour.start(&mut io);
@@ -245,7 +256,11 @@ impl<B: Behaviour> Probe<B> {
     }
 
     fn fault(&self, what: String) {
-        self.io.log.update(|state| state.faults.push(what));
+        self.io.log.update(|state| {
+            if !state.faults.contains(&what) {
+                state.faults.push(what);
+            }
+        });
     }
 }
 
@@ -355,6 +370,7 @@ impl<B: Behaviour> Flow for Probe<B> {
         if !self.io.waker.will_wake(turn.waker) {
             self.io.waker.clone_from(turn.waker);
         }
+        self.io.allowance = turn.allowance;
         while let Some(came) = self.inbox.pop_front() {
             if is_finished(self) {
                 self.inbox.clear();
@@ -370,6 +386,7 @@ impl<B: Behaviour> Flow for Probe<B> {
         if !is_finished(self) {
             self.behaviour.run(&mut self.io);
         }
+        turn.allowance = self.io.allowance;
     }
 
     fn drain(&mut self, turn: &mut Turn<'_>) {
@@ -430,7 +447,7 @@ pub struct Log {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Seen {
-    /// What a driver did that it must not do.
+    /// What a driver did that it must not do, each once.
     pub faults: Vec<String>,
     /// What behaviours noted, in order.
     pub marks: Vec<&'static str>,

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The suite knows nothing of how a driver works: blocking threads, a poll loop, an edge-triggered reactor, a completion
-//! ring and a set of tasks are all started with a [`Protocol`](crate::Protocol) and reached by a [`Peer`]. It opens one
+//! ring and a set of tasks are all started with a [`Protocol`] and reached by a [`Peer`]. It opens one
 //! connection at a time, so that a driver that serves one at a time passes too.
 //!
 //! ```no_run

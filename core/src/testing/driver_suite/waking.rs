@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = cases![
     idle_connection_costs_nothing,
     yielding_flow_with_bytes_waiting_costs_nothing,
     wake_from_within_run_is_a_wake,
+    flow_that_lets_others_have_their_turn_goes_on,
     wake_from_another_thread_reaches_a_parked_flow,
     wake_from_another_thread_reaches_a_reading_flow,
     wake_is_not_lost_whenever_it_comes,
@@ -72,6 +73,41 @@ fn wake_from_within_run_is_a_wake(stage: &Stage) -> Outcome {
         stage.step("waiting for a flow that wakes itself");
         peer.expect(b"done")?;
     }
+    peer.half_close();
+    peer.expect_end()?;
+    stage.expect_all_over()
+}
+
+/// Each byte is a request: begins as many of those that came together as it may in a turn.
+#[derive(Default)]
+struct Pipelined(usize);
+
+impl Behaviour for Pipelined {
+    fn input(&mut self, _io: &mut Io, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+
+    fn run(&mut self, io: &mut Io) {
+        while self.0 > 0 && io.may_begin() {
+            self.0 -= 1;
+            io.send(".");
+        }
+        if self.0 > 0 {
+            io.yield_reading();
+            io.expect_application();
+        } else {
+            io.resume_reading();
+            io.application_done();
+        }
+    }
+}
+
+fn flow_that_lets_others_have_their_turn_goes_on(stage: &Stage) -> Outcome {
+    let subject = stage.serve(Pipelined::default);
+    let mut peer = stage.connect(&*subject)?;
+    peer.send(&[b'x'; 1000])?;
+    stage.step("waiting for more answers than are begun in a turn");
+    peer.expect(&[b'.'; 1000])?;
     peer.half_close();
     peer.expect_end()?;
     stage.expect_all_over()

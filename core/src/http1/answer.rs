@@ -1,0 +1,377 @@
+//! The answering side of a connection: commands that become bytes.
+//!
+//! ```text
+//!   Owed ── inform ──► Owed ── respond ──► Body ── send_data ──► Body ── finish ──► Done
+//!     │                                      └──── cut ────────────────────────────► the connection ends
+//!     ├── reply: all of these at once
+//!     └── switch: another protocol
+//! ```
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+
+use super::chunk;
+use super::connection::{Connection, Drain, Sends};
+use super::encode::{self, AnswerLength, ConnectionOption, Framing, Head};
+use super::misuse::Misuse;
+use super::scan::{Found, Scan, Section};
+use super::state::{Persistence, Receiving, Sending};
+use super::work::{AnswerBody, RequestFacts, Taking, Work};
+use crate::buf::Output;
+use crate::fields::Fields;
+use crate::flow::{CloseKind, CloseReason};
+use crate::info::ExchangeId;
+use crate::time::Instant;
+use crate::turn::Turn;
+
+impl Connection {
+    // ---- commands: the answer ----
+
+    /// *Command.* The whole answer at once.
+    ///
+    /// # Errors
+    /// As [`respond`](Self::respond). Nothing was written then.
+    pub fn reply(
+        &mut self,
+        id: ExchangeId,
+        status: StatusCode,
+        fields: &Fields,
+        body: Bytes,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Misuse> {
+        let sends = self.respond(id, status, fields, AnswerLength::Known(body.len() as u64), turn)?;
+        let work = self.exchange(id)?;
+        if sends == Sends::Body && !body.is_empty() {
+            work.output.push(body);
+        }
+        self.complete_answer(id, turn)
+    }
+
+    /// *Command.* Begins the answer. The framing fields are written here, and only here: by `length`, the status, and the
+    /// request's method and version (RFC 9112 §6).
+    ///
+    /// # Errors
+    /// [`Misuse::StaleExchange`], [`Misuse::AlreadyBegun`], [`Misuse::Status`], [`Misuse::FramingField`],
+    /// [`Misuse::ContradictingLength`]; [`Misuse::TooLong`] for a body with a status that has none. Nothing was written then.
+    pub fn respond(
+        &mut self,
+        id: ExchangeId,
+        status: StatusCode,
+        fields: &Fields,
+        length: AnswerLength,
+        turn: &mut Turn<'_>,
+    ) -> Result<Sends, Misuse> {
+        self.owed(id)?;
+        let said = encode::inspect(fields)?;
+        let request = self.exchange(id)?.request;
+        if status.as_u16() < 200 || (request.is_connect && status.is_success()) {
+            return Err(Misuse::Status);
+        }
+        let (framing, answer) = answer_framing(request, status, length, said)?;
+        if said.close || answer == AnswerBody::UntilClose || self.is_last() {
+            self.state.persistence = Persistence::WeEnd;
+        }
+        if self.state.receiving == Receiving::Body && self.exchange(id)?.body.taking == Taking::Held {
+            self.drop_body(id, turn)?;
+        }
+        if request.is_connect {
+            // What a peer sends behind a refused CONNECT may be meant for the tunnel it did not get.
+            self.state.persistence = Persistence::WeEnd;
+        }
+        let option = match self.state.persistence {
+            Persistence::Persist if request.http11 => ConnectionOption::Unsaid,
+            Persistence::Persist => ConnectionOption::KeepAlive,
+            Persistence::PeerEnds | Persistence::WeEnd => ConnectionOption::Close,
+        };
+        let Some(work) = &mut self.work else { return Err(Misuse::StaleExchange) };
+        let head = Head {
+            status,
+            fields,
+            said,
+            date: turn.dates.at(turn.now),
+            server: self.settings.server.as_ref(),
+            framing,
+            option,
+        };
+        head.encode(work.output.buffer());
+        work.answer = answer;
+        self.state.answer_begun();
+        self.handler_deadline = Instant::NEVER;
+        self.arm_write(turn.now);
+        Ok(if answer == AnswerBody::Nothing { Sends::Nothing } else { Sends::Body })
+    }
+
+    /// *Command.* Part of the answer's body. Empty data does nothing.
+    ///
+    /// # Errors
+    /// [`Misuse::StaleExchange`], [`Misuse::NotBegun`]; [`Misuse::TooLong`]: nothing of `data` was written, and the answer
+    /// can only be [`cut`](Self::cut).
+    pub fn send_data(&mut self, id: ExchangeId, data: Bytes, turn: &mut Turn<'_>) -> Result<(), Misuse> {
+        self.send(id, data, turn, Output::push)
+    }
+
+    /// *Command.* As [`send_data`](Self::send_data), for data of a [`Event::Body`] passed on as it came: what cannot be sent
+    /// at once is copied by [`detach_output`](Self::detach_output), so that no read buffer is held for a slow peer.
+    ///
+    /// # Errors
+    /// As [`send_data`](Self::send_data).
+    pub fn send_lent_data(&mut self, id: ExchangeId, data: Bytes, turn: &mut Turn<'_>) -> Result<(), Misuse> {
+        self.send(id, data, turn, Output::push_lent)
+    }
+
+    fn send(
+        &mut self,
+        id: ExchangeId,
+        data: Bytes,
+        turn: &Turn<'_>,
+        push: fn(&mut Output, Bytes),
+    ) -> Result<(), Misuse> {
+        self.begun(id)?;
+        let work = self.exchange(id)?;
+        match &mut work.answer {
+            AnswerBody::Nothing => {}
+            AnswerBody::Length(left) => {
+                *left = left.checked_sub(data.len() as u64).ok_or(Misuse::TooLong)?;
+                push(&mut work.output, data);
+            }
+            AnswerBody::UntilClose => push(&mut work.output, data),
+            AnswerBody::Chunks if data.is_empty() => {}
+            AnswerBody::Chunks => {
+                chunk::begin_chunk(work.output.buffer(), data.len());
+                push(&mut work.output, data);
+                work.output.buffer().extend_from_slice(chunk::CHUNK_END);
+            }
+        }
+        self.arm_write(turn.now);
+        Ok(())
+    }
+
+    /// *Command.* The answer is complete. `trailers` go out where the body is chunked, and are dropped elsewhere
+    /// (RFC 9110 §6.5.1).
+    ///
+    /// # Errors
+    /// [`Misuse::StaleExchange`], [`Misuse::NotBegun`]; [`Misuse::TooShort`]: the answer can only be [`cut`](Self::cut).
+    pub fn finish(
+        &mut self,
+        id: ExchangeId,
+        trailers: Option<&Fields>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Misuse> {
+        self.begun(id)?;
+        let work = self.exchange(id)?;
+        match work.answer {
+            AnswerBody::Length(left) if left > 0 => return Err(Misuse::TooShort),
+            AnswerBody::Chunks => {
+                work.output.buffer().extend_from_slice(chunk::LAST_CHUNK);
+                encode::trailer_section(work.output.buffer(), trailers);
+            }
+            AnswerBody::Nothing | AnswerBody::Length(_) | AnswerBody::UntilClose => {}
+        }
+        self.arm_write(turn.now);
+        self.complete_answer(id, turn)
+    }
+
+    /// *Command.* The answer's body failed half-way: what is queued goes out, and the connection ends without the body's
+    /// end, so that the peer knows it for incomplete.
+    pub fn cut(&mut self, id: ExchangeId, turn: &mut Turn<'_>) {
+        if self.begun(id).is_ok() {
+            self.reason.get_or_insert(CloseReason::ApplicationFailed);
+            self.state.end(CloseKind::Immediate);
+            self.receive_deadline = Instant::NEVER;
+            self.flushed(turn.now);
+        }
+    }
+
+    /// *Command.* After this exchange the connection ends, whatever the peer asked for.
+    pub fn end_after(&mut self, id: ExchangeId) {
+        if id == self.exchange_id() && matches!(self.state.sending, Sending::Owed | Sending::Body) {
+            self.state.persistence = Persistence::WeEnd;
+        }
+    }
+
+    /// *Command.* An interim answer, such as `103 Early Hints` (RFC 8297), before the final one. `100 Continue` is sent by
+    /// [`want_body`](Self::want_body) and by nothing else.
+    ///
+    /// # Errors
+    /// [`Misuse::StaleExchange`], [`Misuse::AlreadyBegun`], [`Misuse::Status`], [`Misuse::FramingField`],
+    /// [`Misuse::InterimToHttp10`].
+    pub fn inform(
+        &mut self,
+        id: ExchangeId,
+        status: StatusCode,
+        fields: &Fields,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Misuse> {
+        self.owed(id)?;
+        let said = encode::inspect(fields)?;
+        if !(102..200).contains(&status.as_u16()) {
+            return Err(Misuse::Status);
+        }
+        if said.close || said.content_length.is_some() {
+            return Err(Misuse::FramingField);
+        }
+        let work = self.exchange(id)?;
+        if !work.request.http11 {
+            return Err(Misuse::InterimToHttp10);
+        }
+        encode::interim(work.output.buffer(), status, fields);
+        self.arm_write(turn.now);
+        Ok(())
+    }
+
+    /// *Command.* Accepts an `Upgrade` (101) or a `CONNECT` (2xx): once the output is flushed, the connection belongs to
+    /// another protocol, which begins with [`take_leftover`](Self::take_leftover).
+    ///
+    /// # Errors
+    /// [`Misuse::StaleExchange`], [`Misuse::AlreadyBegun`], [`Misuse::NotOffered`], [`Misuse::Status`],
+    /// [`Misuse::FramingField`].
+    pub fn switch(
+        &mut self,
+        id: ExchangeId,
+        status: StatusCode,
+        fields: &Fields,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Misuse> {
+        self.owed(id)?;
+        let said = encode::inspect(fields)?;
+        if said.close || said.content_length.is_some() {
+            return Err(Misuse::FramingField);
+        }
+        let request = self.exchange(id)?.request;
+        let option = if request.is_connect && status.is_success() {
+            ConnectionOption::Unsaid
+        } else if request.is_connect || !request.offers_upgrade {
+            return Err(Misuse::NotOffered);
+        } else if status == StatusCode::SWITCHING_PROTOCOLS {
+            ConnectionOption::Upgrade
+        } else {
+            return Err(Misuse::Status);
+        };
+        if self.state.receiving != Receiving::Done {
+            return Err(Misuse::NotOffered);
+        }
+        let Some(work) = &mut self.work else { return Err(Misuse::StaleExchange) };
+        let head = Head {
+            status,
+            fields,
+            said,
+            date: turn.dates.at(turn.now),
+            server: self.settings.server.as_ref(),
+            framing: Framing::Unsaid,
+            option,
+        };
+        head.encode(work.output.buffer());
+        self.state.switch();
+        self.handler_deadline = Instant::NEVER;
+        self.arm_write(turn.now);
+        Ok(())
+    }
+
+    /// *Command.* What the peer sent behind the request that was switched.
+    pub fn take_leftover(&mut self) -> BytesMut {
+        match &mut self.work {
+            Some(work) if self.state.receiving == Receiving::Switched => core::mem::take(&mut work.inbox),
+            _ => BytesMut::new(),
+        }
+    }
+
+    // ---- private: sending ----
+
+    /// The answer is complete. A body that the application left unread is dropped by the same rule as one it declined.
+    pub(super) fn complete_answer(&mut self, id: ExchangeId, turn: &mut Turn<'_>) -> Result<(), Misuse> {
+        if self.state.receiving == Receiving::Body {
+            self.drop_body(id, turn)?;
+        }
+        self.state.answer_complete();
+        self.settle(turn.now);
+        Ok(())
+    }
+
+    /// Whether the answer about to begin is the last.
+    pub(super) fn is_last(&self) -> bool {
+        match self.drain {
+            Drain::No => false,
+            Drain::AfterCurrent => true,
+            Drain::AfterComplete => !self.next_head_is_complete(),
+        }
+    }
+
+    pub(super) fn next_head_is_complete(&self) -> bool {
+        let Some(work) = &self.work else { return false };
+        self.state.receiving == Receiving::Done
+            && matches!(
+                Scan::new(Section::Head).resume(&work.inbox, &self.settings.limits),
+                Ok(Found::Complete(_))
+            )
+    }
+
+    pub(super) fn owed(&self, id: ExchangeId) -> Result<(), Misuse> {
+        match self.state.sending {
+            Sending::Owed if id == self.exchange_id() => Ok(()),
+            Sending::Body if id == self.exchange_id() => Err(Misuse::AlreadyBegun),
+            _ => Err(Misuse::StaleExchange),
+        }
+    }
+
+    pub(super) fn begun(&self, id: ExchangeId) -> Result<(), Misuse> {
+        match self.state.sending {
+            Sending::Body if id == self.exchange_id() => Ok(()),
+            Sending::Owed if id == self.exchange_id() => Err(Misuse::NotBegun),
+            _ => Err(Misuse::StaleExchange),
+        }
+    }
+
+    pub(super) fn exchange(&mut self, id: ExchangeId) -> Result<&mut Work, Misuse> {
+        if id == self.exchange_id() && matches!(self.state.sending, Sending::Owed | Sending::Body) {
+            self.work.as_deref_mut().ok_or(Misuse::StaleExchange)
+        } else {
+            Err(Misuse::StaleExchange)
+        }
+    }
+}
+
+/// How an answer is framed, given its request, status and body (RFC 9112 §6.3, RFC 9110 §8.6).
+fn answer_framing(
+    request: RequestFacts,
+    status: StatusCode,
+    length: AnswerLength,
+    said: encode::Said,
+) -> Result<(Framing, AnswerBody), Misuse> {
+    let length = match (length, said.content_length) {
+        (AnswerLength::Unknown, Some(said)) => AnswerLength::Known(said),
+        (length, _) => length,
+    };
+    match status {
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT => {
+            if !(matches!(length, AnswerLength::Known(0)) || request.is_head || said.content_length.is_some())
+            {
+                return Err(Misuse::TooLong);
+            }
+            return Ok(match (status, said.content_length) {
+                (StatusCode::RESET_CONTENT, _) => (Framing::ContentLength(0), AnswerBody::Length(0)),
+                // The length a 200 would have had (RFC 9110 §8.6).
+                (StatusCode::NOT_MODIFIED, Some(said)) => (Framing::ContentLength(said), AnswerBody::Nothing),
+                _ => (Framing::Unsaid, AnswerBody::Nothing),
+            });
+        }
+        _ => {}
+    }
+    if request.is_head {
+        let framing = match (length, said.content_length) {
+            // A handler of HEAD may say the length of what it does not make.
+            (AnswerLength::Known(0), Some(said)) => Framing::ContentLength(said),
+            (AnswerLength::Known(length), _) => Framing::ContentLength(length),
+            (AnswerLength::Unknown, _) if request.http11 => Framing::Chunked,
+            (AnswerLength::Unknown, _) => Framing::Unsaid,
+        };
+        return Ok((framing, AnswerBody::Nothing));
+    }
+    match length {
+        AnswerLength::Known(length) if said.content_length.is_some_and(|said| said != length) => {
+            Err(Misuse::ContradictingLength)
+        }
+        AnswerLength::Known(length) => Ok((Framing::ContentLength(length), AnswerBody::Length(length))),
+        AnswerLength::Unknown if request.http11 => Ok((Framing::Chunked, AnswerBody::Chunks)),
+        AnswerLength::Unknown => Ok((Framing::Unsaid, AnswerBody::UntilClose)),
+    }
+}

@@ -1,0 +1,313 @@
+//! The receiving side of a connection: heads and bodies out of bytes, and what becomes of a body.
+//!
+//! ```text
+//!   body    Held ── want_body ──► Wanted ◄── pause_body, want_body ──► Paused
+//!             └──── drop_body ──────┴──► Dropped (declared short: read on, the connection lives)
+//!                                  └──► lingering (anything else: the connection ends with the answer)
+//! ```
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::StatusCode;
+
+use super::chunk::Decoded;
+use super::connection::{Connection, Drain, after};
+use super::encode;
+use super::event::Event;
+use super::framing::BodyLength;
+use super::head::{RequestHead, Trailers};
+use super::limits::Limits;
+use super::misuse::Misuse;
+use super::parse;
+use super::refusal::Refusal;
+use super::scan::{Scan, Section};
+use super::state::{Persistence, Receiving, Sending};
+use super::work::{BodyRest, BodyState, RequestFacts, Taking};
+use crate::fields::Fields;
+use crate::flow::{CloseReason, DeadlineKind};
+use crate::info::ExchangeId;
+use crate::time::Instant;
+use crate::turn::Turn;
+
+impl Connection {
+    // ---- commands: the request ----
+
+    /// *Command.* Asks for the request's body: it comes as events. The first time, `100 Continue` is sent to a peer that
+    /// waits for it (RFC 9110 §10.1.1). Also resumes after [`pause_body`](Self::pause_body).
+    ///
+    /// # Errors
+    /// [`Misuse::StaleExchange`].
+    pub fn want_body(&mut self, id: ExchangeId, turn: &mut Turn<'_>) -> Result<(), Misuse> {
+        let may_continue = self.state.sending == Sending::Owed;
+        let work = self.exchange(id)?;
+        match work.body.taking {
+            Taking::Held => {
+                work.body.since = turn.now;
+                if work.request.expects_continue && !work.request.continued && may_continue {
+                    work.request.continued = true;
+                    encode::interim(work.output.buffer(), StatusCode::CONTINUE, &Fields::new());
+                }
+            }
+            Taking::Paused => work.body.since += turn.now - work.body.paused_at,
+            Taking::Wanted | Taking::Dropped => return Ok(()),
+        }
+        work.body.taking = Taking::Wanted;
+        self.arm_body(turn.now);
+        self.arm_write(turn.now);
+        Ok(())
+    }
+
+    /// *Command.* No more body events until [`want_body`](Self::want_body): nothing is read, and the peer is slowed down by
+    /// its own transport. The pause counts against no deadline.
+    ///
+    /// # Errors
+    /// [`Misuse::StaleExchange`].
+    pub fn pause_body(&mut self, id: ExchangeId, turn: &mut Turn<'_>) -> Result<(), Misuse> {
+        let work = self.exchange(id)?;
+        if work.body.taking == Taking::Wanted {
+            work.body.taking = Taking::Paused;
+            work.body.paused_at = turn.now;
+            if self.state.receiving == Receiving::Body {
+                self.receive_deadline = Instant::NEVER;
+            }
+        }
+        Ok(())
+    }
+
+    /// *Command.* The application does not want the rest of the body, or did not see its end. Whether the connection
+    /// outlives the exchange is decided by what the head declared, never by what has arrived: a length of at most
+    /// `limits.max_discard_bytes` is read and dropped, anything else ends the connection after the answer.
+    ///
+    /// # Errors
+    /// [`Misuse::StaleExchange`].
+    pub fn drop_body(&mut self, id: ExchangeId, turn: &mut Turn<'_>) -> Result<(), Misuse> {
+        let limit = self.settings.limits.max_discard_bytes;
+        let receiving = self.state.receiving;
+        let work = self.exchange(id)?;
+        if work.body.taking == Taking::Dropped {
+            return Ok(());
+        }
+        let was_held = work.body.taking == Taking::Held;
+        work.body.taking = Taking::Dropped;
+        let waits = work.request.expects_continue && !work.request.continued;
+        match work.body.declared {
+            BodyLength::Empty => {}
+            BodyLength::Known(length) if length <= limit && !waits => {
+                if receiving == Receiving::Body {
+                    if was_held {
+                        work.body.since = turn.now;
+                    }
+                    self.arm_body(turn.now);
+                }
+            }
+            BodyLength::Known(_) | BodyLength::Chunked => {
+                self.state.drop_rest();
+                self.receive_deadline = Instant::NEVER;
+            }
+        }
+        Ok(())
+    }
+
+    // ---- private: receiving ----
+
+    pub(super) fn poll_head(
+        &mut self,
+        input: &mut BytesMut,
+        turn: &mut Turn<'_>,
+    ) -> Result<Option<(ExchangeId, RequestHead)>, Refusal> {
+        if input.is_empty() && self.work.as_ref().is_none_or(|work| work.inbox.is_empty()) {
+            if self.input_ended {
+                self.finish_idle(CloseReason::PeerClosed, turn.now);
+            } else if self.drain != Drain::No {
+                self.finish_idle(CloseReason::Drained, turn.now);
+            }
+            return Ok(None);
+        }
+        if self.drain == Drain::AfterCurrent {
+            self.finish_idle(CloseReason::Drained, turn.now);
+            return Ok(None);
+        }
+        let settings = Arc::clone(&self.settings);
+        let work = self.work(turn.pool);
+        let (source, scan) = work.source(input);
+        let Some(head) = parse::request_head(source, scan, &settings.limits)? else {
+            return self.partial_head(input, turn.now);
+        };
+        *scan = Scan::new(Section::Head);
+        work.request = RequestFacts::of(&head);
+        work.body = BodyState::declared(head.body_length(), turn.now);
+        work.free_inbox();
+        self.exchanges += 1;
+        self.state.request_begun(head.body_length() != BodyLength::Empty);
+        if !head.wants_persistence() {
+            self.state.persistence = Persistence::PeerEnds;
+        }
+        if settings.limits.max_requests.is_some_and(|max| self.exchanges >= max) {
+            self.state.persistence = Persistence::WeEnd;
+        }
+        self.receive_deadline = Instant::NEVER;
+        self.handler_deadline = after(turn.now, settings.deadlines.handler);
+        turn.allowance = turn.allowance.saturating_sub(1);
+        Ok(Some((self.exchange_id(), head)))
+    }
+
+    /// Part of a head is there, and no more of it yet.
+    pub(super) fn partial_head(
+        &mut self,
+        input: &mut BytesMut,
+        now: Instant,
+    ) -> Result<Option<(ExchangeId, RequestHead)>, Refusal> {
+        if self.drain != Drain::No {
+            self.finish_idle(CloseReason::Drained, now);
+            return Ok(None);
+        }
+        if self.input_ended {
+            let Some(work) = &mut self.work else { return Ok(None) };
+            let (source, _) = work.source(input);
+            if source.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+                self.finish_idle(CloseReason::PeerClosed, now);
+                return Ok(None);
+            }
+            return Err(Refusal::TruncatedHead);
+        }
+        if self.state.receiving == Receiving::Idle {
+            self.state.receiving = Receiving::Head;
+            self.receive_deadline = after(now, self.settings.deadlines.head);
+        }
+        Ok(None)
+    }
+
+    pub(super) fn poll_body(&mut self, input: &mut BytesMut, turn: &Turn<'_>) -> Result<Step, Refusal> {
+        let id = self.exchange_id();
+        let settings = Arc::clone(&self.settings);
+        let input_ended = self.input_ended;
+        let Some(work) = &mut self.work else { return Ok(Step::Wait) };
+        if matches!(work.body.taking, Taking::Held | Taking::Paused) {
+            return Ok(Step::Wait);
+        }
+        let mut body = work.body;
+        let (source, scan) = work.source(input);
+        let step = poll_rest(&mut body, source, scan, &settings.limits)?;
+        work.body = body;
+        work.free_inbox();
+        let dropped = body.taking == Taking::Dropped;
+        match step {
+            RestStep::Partial if input_ended => Err(Refusal::TruncatedBody),
+            RestStep::Partial => Ok(Step::Wait),
+            RestStep::Data(data) => {
+                self.arm_body(turn.now);
+                Ok(if dropped { Step::Again } else { Step::Event(Event::Body { id, data }) })
+            }
+            RestStep::Moved => Ok(Step::Again),
+            RestStep::End(trailers) => {
+                self.state.request_complete();
+                self.receive_deadline = Instant::NEVER;
+                self.settle(turn.now);
+                Ok(if dropped { Step::Again } else { Step::Event(Event::BodyEnd { id, trailers }) })
+            }
+        }
+    }
+
+    pub(super) fn linger(&mut self, input: &mut BytesMut, turn: &Turn<'_>) {
+        let kept = self.work.as_mut().map_or(0, |work| core::mem::take(&mut work.inbox).len());
+        self.lingered = self.lingered.saturating_add((kept + input.len()) as u64);
+        input.clear();
+        if self.input_ended || self.lingered > self.settings.limits.max_linger_bytes {
+            self.state.input_closed();
+            self.receive_deadline = Instant::NEVER;
+        }
+        self.flushed(turn.now);
+    }
+
+    pub(super) fn refuse(&mut self, refusal: Refusal, now: Instant) {
+        self.reason.get_or_insert(match refusal {
+            Refusal::HeadTimeout => CloseReason::TimedOut(DeadlineKind::Head),
+            Refusal::BodyTimeout => CloseReason::TimedOut(DeadlineKind::Body),
+            Refusal::HandlerTimeout => CloseReason::TimedOut(DeadlineKind::Handler),
+            Refusal::TruncatedHead | Refusal::TruncatedBody => CloseReason::Truncated,
+            _ => CloseReason::Refused(refusal.status().as_u16()),
+        });
+        // A discarded body that turns out malformed after its answer is told to nobody: the connection just ends.
+        let told = matches!(self.state.sending, Sending::Idle | Sending::Owed | Sending::Body);
+        let fresh = self.state.sending == Sending::Idle;
+        self.state.refuse();
+        if self.input_ended {
+            self.state.input_closed();
+        }
+        self.receive_deadline = Instant::NEVER;
+        self.handler_deadline = Instant::NEVER;
+        if told {
+            self.refused = Some(refusal);
+            if fresh && let Some(work) = &mut self.work {
+                // Nothing is known of a head that is refused; its answer is framed as any HTTP/1.1 answer.
+                work.request = RequestFacts { http11: true, ..RequestFacts::default() };
+                work.body = BodyState::default();
+            }
+        } else {
+            self.settle(now);
+        }
+    }
+}
+
+/// What polling a body came to.
+#[expect(clippy::large_enum_variant, reason = "an event is handed through once")]
+pub(super) enum Step {
+    Event(Event),
+    /// Something moved that nobody need hear of.
+    Again,
+    Wait,
+}
+
+#[expect(clippy::large_enum_variant, reason = "trailers are handed through once a body at most")]
+enum RestStep {
+    Data(Bytes),
+    /// The body's data has ended; something follows.
+    Moved,
+    End(Option<Trailers>),
+    Partial,
+}
+
+/// Takes the next step in a body's rest.
+fn poll_rest(
+    body: &mut BodyState,
+    source: &mut BytesMut,
+    scan: &mut Scan,
+    limits: &Limits,
+) -> Result<RestStep, Refusal> {
+    let dropped = body.taking == Taking::Dropped;
+    match &mut body.rest {
+        BodyRest::End | BodyRest::Length(0) => Ok(RestStep::End(None)),
+        BodyRest::Length(_) if source.is_empty() => Ok(RestStep::Partial),
+        BodyRest::Length(left) => {
+            let count = usize::try_from(*left).map_or(source.len(), |left| left.min(source.len()));
+            *left -= count as u64;
+            body.received += count as u64;
+            if dropped {
+                source.advance(count);
+                return Ok(RestStep::Data(Bytes::new()));
+            }
+            Ok(RestStep::Data(source.split_to(count).freeze()))
+        }
+        BodyRest::Chunks(decoder) => match decoder.decode(source, limits)? {
+            Decoded::Data(data) => {
+                body.received += data.len() as u64;
+                Ok(RestStep::Data(data))
+            }
+            Decoded::Trailers => {
+                body.rest = BodyRest::Trailers;
+                *scan = Scan::new(Section::Trailers);
+                Ok(RestStep::Moved)
+            }
+            Decoded::Partial => Ok(RestStep::Partial),
+        },
+        BodyRest::Trailers => match parse::trailers(source, scan, limits)? {
+            Some(trailers) => {
+                body.rest = BodyRest::End;
+                *scan = Scan::new(Section::Head);
+                Ok(RestStep::End((!trailers.is_empty()).then_some(trailers)))
+            }
+            None => Ok(RestStep::Partial),
+        },
+    }
+}
