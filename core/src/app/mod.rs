@@ -36,3 +36,6 @@ pub use pipe::{Incoming, Sender, TrySendError};
 pub use request::Request;
 pub use response::Response;
 pub use service::{Context, Service, ServiceFn, service_fn};
+
+// What a server is configured with: bindings and programs need no other part of the protocol.
+pub use crate::http1::{Deadlines, Limits, Settings};
