@@ -110,7 +110,7 @@ impl Connection {
         self.send(id, data, turn, Output::push)
     }
 
-    /// *Command.* As [`send_data`](Self::send_data), for data of a [`Event::Body`] passed on as it came: what cannot be sent
+    /// *Command.* As [`send_data`](Self::send_data), for data of a [`Event::Body`](super::Event::Body) passed on as it came: what cannot be sent
     /// at once is copied by [`detach_output`](Self::detach_output), so that no read buffer is held for a slow peer.
     ///
     /// # Errors
