@@ -509,6 +509,13 @@ impl Connection {
         self.receive_deadline = progress.min(rate);
     }
 
+    /// The application is waited for, and has not answered.
+    pub(super) fn arm_handler(&mut self, now: Instant) {
+        if self.state.sending == Sending::Owed {
+            self.handler_deadline = after(now, self.settings.deadlines.handler);
+        }
+    }
+
     pub(super) fn arm_write(&mut self, now: Instant) {
         if self.write_deadline == Instant::NEVER && self.pending_output() > 0 {
             self.write_deadline = after(now, self.settings.deadlines.write_stall);

@@ -53,6 +53,9 @@ impl Connection {
             Taking::Wanted | Taking::Dropped => return Ok(()),
         }
         work.body.taking = Taking::Wanted;
+        if self.state.receiving == Receiving::Body {
+            self.handler_deadline = Instant::NEVER;
+        }
         self.arm_body(turn.now);
         self.arm_write(turn.now);
         Ok(())
@@ -70,6 +73,7 @@ impl Connection {
             work.body.paused_at = turn.now;
             if self.state.receiving == Receiving::Body {
                 self.receive_deadline = Instant::NEVER;
+                self.arm_handler(turn.now);
             }
         }
         Ok(())
@@ -147,7 +151,7 @@ impl Connection {
             self.state.persistence = Persistence::WeEnd;
         }
         self.receive_deadline = Instant::NEVER;
-        self.handler_deadline = after(turn.now, settings.deadlines.handler);
+        self.arm_handler(turn.now);
         turn.allowance = turn.allowance.saturating_sub(1);
         Ok(Some((self.exchange_id(), head)))
     }
@@ -203,6 +207,7 @@ impl Connection {
             RestStep::End(trailers) => {
                 self.state.request_complete();
                 self.receive_deadline = Instant::NEVER;
+                self.arm_handler(turn.now);
                 self.settle(turn.now);
                 Ok(if dropped { Step::Again } else { Step::Event(Event::BodyEnd { id, trailers }) })
             }
