@@ -105,7 +105,7 @@ impl<S: Service> Serve<S> {
 
     // ---- events ----
 
-    fn request(&mut self, id: ExchangeId, head: RequestHead, turn: &mut Turn<'_>) {
+    fn request(&mut self, id: ExchangeId, head: Box<RequestHead>, turn: &mut Turn<'_>) {
         self.track = Track::begin(self.shared.observer.as_deref(), Some(&head), turn.now);
         let mut request = Request::new(head, id, &self.info);
         if *request.method() == Method::OPTIONS && request.target() == "*" {
@@ -122,6 +122,7 @@ impl<S: Service> Serve<S> {
         match outcome {
             Ok(Outcome::Reply(response)) if matches!(response.body.0, Inner::Empty | Inner::Full(_)) => {
                 self.answer(response, turn);
+                Connection::recycle(request.into_head(), turn);
             }
             Ok(outcome) => {
                 self.exchange = Some(Box::new(Exchange::new(id, request, clock)));
@@ -149,7 +150,7 @@ impl<S: Service> Serve<S> {
         }
     }
 
-    fn body_end(&mut self, trailers: Option<Trailers>, turn: &mut Turn<'_>) {
+    fn body_end(&mut self, trailers: Option<Box<Trailers>>, turn: &mut Turn<'_>) {
         let Some(exchange) = &mut self.exchange else { return };
         if let Some(feed) = &exchange.feed {
             feed.end(Ok(trailers.map(|trailers| to_fields(&trailers))), Some(turn.waker));
