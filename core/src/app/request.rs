@@ -66,6 +66,11 @@ impl Request {
     #[must_use]
     pub fn detach(&mut self) -> Self {
         self.head.detach();
+        self.hand_over()
+    }
+
+    /// As [`detach`](Self::detach), for a request whose bytes are its own already.
+    pub(crate) fn hand_over(&mut self) -> Self {
         Self {
             head: self.head.clone(),
             connection: self.connection,
