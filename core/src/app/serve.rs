@@ -25,6 +25,7 @@ use super::clock::Clock;
 use super::exchange::{Collected, Exchange, Stage};
 use super::failure::Failure;
 use super::http::Shared;
+use super::memory::Charge;
 use super::observer::RequestEnd;
 use super::outcome::{Deferred, MakeFlow, Outcome, Reply, Upgrade};
 use super::pipe::{Appetite, Feed, Incoming};
@@ -52,6 +53,7 @@ pub(crate) struct Serve<S> {
     state: Extensions,
     exchange: Option<Box<Exchange>>,
     track: Option<Box<Track>>,
+    output_charge: Option<Charge>,
     /// Makes the flow that takes over, once the switch is flushed.
     next: Option<MakeFlow>,
     opening: Opening,
@@ -83,6 +85,7 @@ impl<S: Service> Serve<S> {
             state,
             exchange: None,
             track: None,
+            output_charge: None,
             next: None,
             opening,
         }
@@ -105,7 +108,7 @@ impl<S: Service> Serve<S> {
 
     // ---- events ----
 
-    fn request(&mut self, id: ExchangeId, head: RequestHead, turn: &mut Turn<'_>) {
+    fn request(&mut self, id: ExchangeId, head: Box<RequestHead>, turn: &mut Turn<'_>) {
         self.track = Track::begin(self.shared.observer.as_deref(), Some(&head), turn.now);
         let mut request = Request::new(head, id, &self.info);
         if *request.method() == Method::OPTIONS && request.target() == "*" {
@@ -122,6 +125,7 @@ impl<S: Service> Serve<S> {
         match outcome {
             Ok(Outcome::Reply(response)) if matches!(response.body.0, Inner::Empty | Inner::Full(_)) => {
                 self.answer(response, turn);
+                Connection::recycle(request.into_head(), turn);
             }
             Ok(outcome) => {
                 self.exchange = Some(Box::new(Exchange::new(id, request, clock)));
@@ -138,8 +142,8 @@ impl<S: Service> Serve<S> {
         let Some(exchange) = &mut self.exchange else { return };
         if let Stage::Collecting { collected, max_bytes, .. } = &mut exchange.stage {
             if collected.len() + data.len() > *max_bytes {
-                let limit = *max_bytes as u64;
-                return self.fail(Failure::Refused(Refusal::BodyTooLarge { limit }), turn);
+                let limit = *max_bytes;
+                return self.fail(Failure::Refused(Refusal::BodyOverHandlerLimit { limit }), turn);
             }
             if let Err(refusal) = collected.push(data, &self.shared.memory) {
                 self.fail(Failure::Refused(refusal), turn);
@@ -149,7 +153,7 @@ impl<S: Service> Serve<S> {
         }
     }
 
-    fn body_end(&mut self, trailers: Option<Trailers>, turn: &mut Turn<'_>) {
+    fn body_end(&mut self, trailers: Option<Box<Trailers>>, turn: &mut Turn<'_>) {
         let Some(exchange) = &mut self.exchange else { return };
         if let Some(feed) = &exchange.feed {
             feed.end(Ok(trailers.map(|trailers| to_fields(&trailers))), Some(turn.waker));
@@ -236,7 +240,7 @@ impl<S: Service> Serve<S> {
                     } else {
                         let limit = collect.max_bytes;
                         if matches!(declared, BodyLength::Known(length) if length > limit as u64) {
-                            let refusal = Refusal::BodyTooLarge { limit: limit as u64 };
+                            let refusal = Refusal::BodyOverHandlerLimit { limit };
                             return self.fail(Failure::Refused(refusal), turn);
                         }
                         exchange.body_given = true;
@@ -257,8 +261,10 @@ impl<S: Service> Serve<S> {
                 Outcome::Defer(defer) => {
                     let body = self.incoming();
                     let Some(exchange) = &mut self.exchange else { return };
-                    let request = exchange.request.detach();
-                    exchange.detached = true;
+                    if let Err(refusal) = exchange.detach_request(&self.shared.memory) {
+                        return self.fail(Failure::Refused(refusal), turn);
+                    }
+                    let request = exchange.request.hand_over();
                     let (job, pending) = job_with(defer.lane, move |completion| {
                         (defer.work)(Deferred { request, body, reply: Reply::new(completion) });
                     });
@@ -327,7 +333,7 @@ impl<S: Service> Serve<S> {
         let Some(id) = self.connection.open_exchange() else { return };
         let Response { status, fields, body } = response;
         let length = body.length();
-        match body.0 {
+        match &body.0 {
             Inner::Empty | Inner::Full(_) => {
                 self.decline_body(id, turn);
                 let data = if let Inner::Full(data) = body.0 { data } else { Bytes::new() };
@@ -342,6 +348,11 @@ impl<S: Service> Serve<S> {
             }
             Inner::Incoming(_) | Inner::Source(_) => {
                 let length = length.map_or(AnswerLength::Unknown, AnswerLength::Known);
+                if let Some(exchange) = &mut self.exchange
+                    && let Err(refusal) = exchange.hold_room_for(&body, &self.shared.memory)
+                {
+                    return self.fail(Failure::Refused(refusal), turn);
+                }
                 if self.exchange.as_ref().is_some_and(|exchange| exchange.may_read_body()) {
                     // Somebody holds the request's body and may read it while the answer goes out: asked for before the
                     // answer begins, since `100 Continue` cannot come after.
@@ -458,6 +469,9 @@ impl<S: Service> Serve<S> {
     /// Moves the exchange on as far as the application lets it. Says whether anything moved.
     fn advance(&mut self, turn: &mut Turn<'_>) -> bool {
         let Some(exchange) = &mut self.exchange else { return false };
+        if let Some(track) = &mut self.track {
+            track.latest = turn.now;
+        }
         if let Some(clock) = &exchange.clock {
             clock.advance(turn.now);
         }
@@ -515,10 +529,10 @@ impl<S: Service> Serve<S> {
         let limit = self.shared.settings.limits.max_output_bytes;
         let mut moved = false;
         loop {
-            let room = limit.saturating_sub(self.connection.pending_output());
-            if room == 0 {
+            if !self.has_room() {
                 break;
             }
+            let room = limit.saturating_sub(self.connection.pending_output()).max(1);
             let mut context = TaskContext::from_waker(turn.waker);
             let Ok(polled) = catch_unwind(AssertUnwindSafe(|| body.poll_frame(&mut context, room))) else {
                 self.cut(turn);
@@ -597,6 +611,32 @@ impl<S: Service> Serve<S> {
                 false
             }
         }
+    }
+
+    /// Output that a write left behind is held from now on: it lets go of read buffers, and counts against the process's
+    /// budget. While that is spent nothing more is made until the peer has taken what there is.
+    fn tend_output(&mut self) {
+        let pending = self.connection.pending_output();
+        if pending == 0 {
+            self.output_charge = None;
+            return;
+        }
+        self.connection.detach_output();
+        match &mut self.output_charge {
+            Some(charge) if charge.bytes() >= pending => charge.shrink(charge.bytes() - pending),
+            Some(charge) => {
+                let _ = charge.grow(pending - charge.bytes());
+            }
+            None => self.output_charge = self.shared.memory.charge(pending),
+        }
+    }
+
+    /// Whether more output may be made.
+    fn has_room(&self) -> bool {
+        let pending = self.connection.pending_output();
+        pending == 0
+            || (pending < self.shared.settings.limits.max_output_bytes
+                && self.shared.memory.held() < self.shared.memory.limit())
     }
 
     /// After input that may have closed the connection under the application.
@@ -682,10 +722,10 @@ impl<S: Service> Flow for Serve<S> {
             self.opening = Opening::Open;
             self.connection.refuse_connection(Refusal::Overloaded, turn);
         }
+        self.tend_output();
         if self.exchange.is_none() && !self.connection.has_kept_input() {
             return;
         }
-        self.connection.detach_output();
         loop {
             let events = self.connection.has_kept_input() && self.pump(&mut BytesMut::new(), turn);
             let moved = self.advance(turn);
@@ -711,7 +751,11 @@ impl<S: Service> Flow for Serve<S> {
     fn abort(&mut self, reason: AbortReason) {
         self.connection.abort(reason);
         self.exchange = None;
-        self.track = None;
+        self.output_charge = None;
+        if let (Some(track), Some(observer)) = (self.track.take(), self.shared.observer.as_deref()) {
+            let id = ExchangeId(self.connection.exchanges());
+            track.tell(observer, &self.info, id, RequestEnd::Cut, track.latest);
+        }
     }
 
     fn poll_job(&mut self) -> Option<Job> {

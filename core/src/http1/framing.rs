@@ -8,9 +8,10 @@ use super::head::Span;
 use super::refusal::Refusal;
 
 /// How a request's body ends (RFC 9112 §6.3).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum BodyLength {
     /// There is none.
+    #[default]
     Empty,
     /// After so many bytes, at least one.
     Known(u64),
@@ -19,7 +20,7 @@ pub enum BodyLength {
 }
 
 /// What was learnt from a head's field lines.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) host: Option<Span>,
     pub(crate) body: BodyLength,
@@ -230,6 +231,9 @@ fn is_ip_literal(address: &[u8]) -> bool {
 }
 
 fn is_reg_name(host: &[u8]) -> bool {
+    if host.iter().all(|byte| PLAIN_HOST_BYTES[usize::from(*byte)]) {
+        return true;
+    }
     let mut bytes = host.iter();
     while let Some(byte) = bytes.next() {
         let valid = match byte {
@@ -237,7 +241,7 @@ fn is_reg_name(host: &[u8]) -> bool {
                 let encoded = [bytes.next(), bytes.next()];
                 encoded.iter().all(|digit| digit.is_some_and(u8::is_ascii_hexdigit))
             }
-            byte => is_unreserved_or_sub_delim(*byte),
+            byte => PLAIN_HOST_BYTES[usize::from(*byte)],
         };
         if !valid {
             return false;
@@ -245,6 +249,17 @@ fn is_reg_name(host: &[u8]) -> bool {
     }
     true
 }
+
+/// The bytes of a host that stand for themselves.
+static PLAIN_HOST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_unreserved_or_sub_delim(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 const fn is_unreserved_or_sub_delim(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
