@@ -205,12 +205,18 @@ pub(crate) fn is_authority(value: &[u8]) -> bool {
             _ => return false,
         }
     } else {
-        match memchr::memchr(b':', value) {
-            Some(colon) => (&value[..colon], &value[colon + 1..]),
-            None => (value, &[][..]),
+        // Short and nearly always plain: one look at each byte finds the colon, and whatever needs a closer look.
+        let plain = value.iter().take_while(|byte| PLAIN_HOST_BYTES[usize::from(**byte)]).count();
+        match value.get(plain) {
+            None => return plain > 0,
+            Some(b':') => return plain > 0 && is_port(&value[plain + 1..]),
+            Some(_) => match memchr::memchr(b':', value) {
+                Some(colon) => (&value[..colon], &value[colon + 1..]),
+                None => (value, &[][..]),
+            },
         }
     };
-    !host.is_empty() && is_reg_name(host) && is_port(port)
+    !host.is_empty() && is_port(port) && is_reg_name(host)
 }
 
 fn is_port(port: &[u8]) -> bool {
@@ -231,9 +237,6 @@ fn is_ip_literal(address: &[u8]) -> bool {
 }
 
 fn is_reg_name(host: &[u8]) -> bool {
-    if host.iter().all(|byte| PLAIN_HOST_BYTES[usize::from(*byte)]) {
-        return true;
-    }
     let mut bytes = host.iter();
     while let Some(byte) = bytes.next() {
         let valid = match byte {

@@ -17,7 +17,7 @@ use super::framing::Framing;
 use super::head::{FieldSpan, FieldTable, RequestHead, Span, Trailers};
 use super::limits::Limits;
 use super::refusal::{FieldFault, LineFault, Refusal};
-use super::scan::{Found, Scan, is_target, is_target_byte};
+use super::scan::{Found, Scan, is_target, query_start};
 
 /// Field lines that fit on the stack while parsing; a higher `max_fields` costs an allocation a head.
 const STACK_FIELDS: usize = 128;
@@ -138,15 +138,7 @@ fn strict_request_in<'b>(
     if !(start == 0 || (start == 2 && bytes[0] == b'\r')) {
         return None;
     }
-    let mut query = None;
-    for (at, byte) in target.bytes().enumerate() {
-        if !is_target_byte(byte) {
-            return None;
-        }
-        if byte == b'?' && query.is_none() {
-            query = Some(at as u32);
-        }
-    }
+    let query = query_start(target.as_bytes())?;
     let target_at = offset(target.as_bytes());
     let line_end = target_at + target.len() + " HTTP/1.1".len();
     if line_end - start > limits.max_request_line_bytes || !bytes[line_end..].starts_with(b"\r\n") {

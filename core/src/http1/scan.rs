@@ -260,6 +260,16 @@ pub(crate) const fn is_target_byte(byte: u8) -> bool {
     TARGET_BYTES[byte as usize]
 }
 
+/// Where the query begins in a target whose bytes may all stand there; `None` where one may not.
+pub(crate) fn query_start(target: &[u8]) -> Option<Option<u32>> {
+    let path = target.iter().take_while(|byte| **byte != b'?' && is_target_byte(**byte)).count();
+    let rest = &target[path..];
+    if rest.is_empty() {
+        return Some(None);
+    }
+    (rest[0] == b'?' && rest.iter().all(|byte| is_target_byte(*byte))).then_some(Some(path as u32))
+}
+
 static TARGET_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0x21;
