@@ -30,8 +30,8 @@ impl<S: Service> Serve<S> {
                 let data = if let Inner::Full(data) = body.0 { data } else { Bytes::new() };
                 let sent = data.len() as u64;
                 match self.connection.reply(id, status, &fields, data, turn) {
-                    Ok(()) => {
-                        self.count_sent(sent);
+                    Ok(sends) => {
+                        self.count_sent(if sends == Sends::Body { sent } else { 0 });
                         self.end(Some(status), RequestEnd::Answered, None, turn);
                     }
                     Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
@@ -108,8 +108,8 @@ impl<S: Service> Serve<S> {
                 Inner::Incoming(_) | Inner::Source(_) => continue,
             };
             let sent = data.len() as u64;
-            if self.connection.reply(id, status, &fields, data, turn).is_ok() {
-                self.count_sent(sent);
+            if let Ok(sends) = self.connection.reply(id, status, &fields, data, turn) {
+                self.count_sent(if sends == Sends::Body { sent } else { 0 });
                 return self.end(Some(status), RequestEnd::Answered, Some(failure), turn);
             }
         }

@@ -47,7 +47,7 @@ use crate::turn::{Pool, Turn};
 /// let Some(Event::Request { id, head }) = connection.poll_event(&mut input, &mut turn) else { panic!() };
 /// assert_eq!(head.path(), "/");
 /// let body = Bytes::from_static(b"hello");
-/// connection.reply(id, http::StatusCode::OK, &Fields::new(), body, &mut turn).unwrap();
+/// let _ = connection.reply(id, http::StatusCode::OK, &Fields::new(), body, &mut turn).unwrap();
 ///
 /// let mut output = Vec::new();
 /// connection.take_output(usize::MAX, &mut output);

@@ -58,23 +58,23 @@ impl Framing {
     /// Takes one field line into account. `at` is where its value stands.
     #[inline]
     pub(crate) fn field(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), Refusal> {
-        // The lengths of the names that matter; most lines end here.
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.host(value, at),
-            6 if name.eq_ignore_ascii_case(b"expect") => {
+        // Length and first letter tell the names that matter from nearly all others.
+        match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+            (4, b'h') if name.eq_ignore_ascii_case(b"host") => self.host(value, at),
+            (6, b'e') if name.eq_ignore_ascii_case(b"expect") => {
                 self.expectation(value);
                 Ok(())
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+            (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => {
                 self.upgrade = true;
                 Ok(())
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => {
                 self.connection(value);
                 Ok(())
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
+            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
+            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
             _ => Ok(()),
         }
     }

@@ -4,7 +4,6 @@ use core::fmt;
 
 use bytes::Bytes;
 use http::{Method, Version};
-use smallvec::SmallVec;
 
 use super::framing::{BodyLength, Facts};
 
@@ -17,10 +16,8 @@ pub(crate) struct FieldSpan {
     pub(crate) value_len: u16,
 }
 
-/// Up to so many field lines need no allocation.
-const INLINE_FIELDS: usize = 16;
-
-pub(crate) type FieldTable = SmallVec<[FieldSpan; INLINE_FIELDS]>;
+/// Keeps its allocation while its head goes from one request to the next.
+pub(crate) type FieldTable = Vec<FieldSpan>;
 
 /// A range of the head's bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,7 +52,7 @@ impl RequestHead {
             target: Span::default(),
             query: None,
             facts: Facts::default(),
-            fields: FieldTable::new(),
+            fields: FieldTable::with_capacity(16),
         }
     }
 
