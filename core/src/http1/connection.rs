@@ -399,7 +399,8 @@ impl Connection {
     pub(super) fn settle(&mut self, now: Instant) {
         let leftover = self.work.as_ref().is_some_and(|work| !work.inbox.is_empty());
         if self.state.settle(leftover) {
-            self.receive_deadline = after(now, self.settings.deadlines.idle);
+            // Idle time begins when the answer is out: see `flushed`.
+            self.receive_deadline = Instant::NEVER;
         }
         self.flushed(now);
     }
