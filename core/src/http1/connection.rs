@@ -266,6 +266,11 @@ impl Connection {
         self.close(CloseReason::Aborted(reason));
     }
 
+    /// *Command.* Ends the connection now: the application failed and leaves nothing to go on with.
+    pub fn fail(&mut self) {
+        self.close(CloseReason::ApplicationFailed);
+    }
+
     // ---- output ----
 
     /// *Command.* Lets go of the driver's read buffers: to be called when output was left after a write.

@@ -6,5 +6,7 @@
 mod kit;
 
 mod answering;
+mod expectation;
 mod persistence;
 mod pipelining;
+mod switching;
