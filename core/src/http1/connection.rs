@@ -456,7 +456,10 @@ impl Connection {
     }
 
     pub(super) fn close(&mut self, reason: CloseReason) {
-        if !self.state.is_finished() {
+        if self.pending_output() > 0 {
+            // Whatever it was going to end for, this is what kept the rest from being sent.
+            self.reason = Some(reason);
+        } else if !self.state.is_finished() {
             self.reason.get_or_insert(reason);
         }
         self.state.close();
