@@ -138,6 +138,7 @@ impl Connection {
                     Ok(Step::Event(event)) => return Some(event),
                     Ok(Step::Again) => {}
                     Ok(Step::Wait) => return None,
+                    Err(_) if self.body_is_dropped() => self.lose_dropped(CloseReason::Truncated, turn.now),
                     Err(refusal) => self.refuse(refusal, turn.now),
                 },
                 Receiving::Lingering => {
@@ -216,10 +217,7 @@ impl Connection {
                     self.refuse(Refusal::HeadTimeout, now);
                 }
                 Receiving::Body if self.body_is_dropped() => {
-                    self.reason.get_or_insert(CloseReason::TimedOut(DeadlineKind::Body));
-                    self.state.drop_rest();
-                    self.receive_deadline = Instant::NEVER;
-                    self.settle(now);
+                    self.lose_dropped(CloseReason::TimedOut(DeadlineKind::Body), now);
                 }
                 Receiving::Body => self.refuse(Refusal::BodyTimeout, now),
                 Receiving::Lingering => {
@@ -447,8 +445,9 @@ impl Connection {
     }
 
     pub(super) fn close(&mut self, reason: CloseReason) {
-        if !self.state.is_finished() {
-            self.reason.get_or_insert(reason);
+        // An end that was under way keeps its reason, unless this keeps the peer from reading what was said.
+        if !self.state.is_finished() && (self.reason.is_none() || self.pending_output() > 0) {
+            self.reason = Some(reason);
         }
         self.state.close();
         self.refused = None;

@@ -6,6 +6,7 @@
 mod kit;
 
 mod answering;
+mod early;
 mod expectation;
 mod persistence;
 mod pipelining;
