@@ -7,8 +7,10 @@
 //!   Incoming ──► handler, future, lane         requests read while they come
 //! ```
 
+mod answer;
 mod body;
 mod clock;
+mod dispatch;
 mod exchange;
 mod failure;
 mod http;
@@ -16,6 +18,7 @@ mod memory;
 mod observer;
 mod outcome;
 mod pipe;
+mod progress;
 mod request;
 mod response;
 mod serve;

@@ -128,6 +128,11 @@ impl Incoming {
         self.pipe.length
     }
 
+    /// Bytes that may wait in between.
+    pub(crate) fn capacity(&self) -> usize {
+        self.pipe.lock().capacity
+    }
+
     /// The next frame; `Ready(None)` at the end. The waker is woken when there may be one.
     pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
         let mut state = self.pipe.lock();

@@ -119,7 +119,8 @@ fn statuses_without_a_body_have_none() {
 
 #[test]
 fn not_modified_may_say_the_length_of_what_was_not_modified() {
-    let answer = answer_to("GET", || Response::from(StatusCode::NOT_MODIFIED).with_field(CONTENT_LENGTH, value("7")));
+    let answer =
+        answer_to("GET", || Response::from(StatusCode::NOT_MODIFIED).with_field(CONTENT_LENGTH, value("7")));
     assert_eq!(answer.field("content-length"), Some("7"));
 }
 
@@ -163,7 +164,11 @@ fn contradicting_length_is_not_sent() {
         || Response::ok("hello").with_field(CONTENT_LENGTH, value("4")),
         || Response::ok("hello").with_field(CONTENT_LENGTH, value("x")),
         || Response::ok("hello").with_field(CONTENT_LENGTH, value("5, 5")),
-        || Response::ok("hello").with_field(CONTENT_LENGTH, value("5")).with_field(CONTENT_LENGTH, value("6")),
+        || {
+            Response::ok("hello")
+                .with_field(CONTENT_LENGTH, value("5"))
+                .with_field(CONTENT_LENGTH, value("6"))
+        },
         || Response::ok("").with_field(CONTENT_LENGTH, value("6")),
     ] {
         assert_unsendable(Misuse::ContradictingLength, "GET", response);
@@ -193,7 +198,8 @@ fn application_may_wish_the_connection_closed_in_a_field() {
 #[test]
 fn interim_status_is_no_answer() {
     for status in [100, 101, 103, 199] {
-        let service = service_fn(move |_: &mut Request, _: &mut Context<'_>| StatusCode::from_u16(status).unwrap());
+        let service =
+            service_fn(move |_: &mut Request, _: &mut Context<'_>| StatusCode::from_u16(status).unwrap());
         let held = Conversation::with(service, get("/")).without_more().hold();
         assert_eq!(held.statuses(), [500]);
         assert_eq!(held.requests[0].failure, Some(Failure::Unsendable(Misuse::Status)));

@@ -16,7 +16,9 @@ use crate::kit::{Conversation, Parts, answers, get, rig, site};
 
 fn expecting(target: &str, body: &str) -> String {
     let length = body.len();
-    format!("POST {target} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n{body}")
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 fn expecting_chunked(target: &str) -> String {
@@ -146,7 +148,8 @@ fn request_without_a_body_is_not_waved_on() {
 #[test]
 fn unknown_expectation_cannot_be_met() {
     for value in ["x", "100-continue, x", "100-continue=1", "200-ok"] {
-        let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: {value}\r\nContent-Length: 3\r\n\r\nabc");
+        let request =
+            format!("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: {value}\r\nContent-Length: 3\r\n\r\nabc");
         let held = Conversation::new(request).hold();
         assert_eq!(held.statuses(), [417], "{value}");
         assert!(held.text().contains("100-continue"), "{}", held.text());
@@ -200,7 +203,9 @@ fn peer_is_waved_on_before_an_answer_that_may_read_the_body_begins() {
 
 #[test]
 fn answer_that_streams_without_the_body_is_not_preceded_by_100() {
-    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| Response::ok(Body::source(Parts::new(&["a", "b"]))));
+    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
+        Response::ok(Body::source(Parts::new(&["a", "b"])))
+    });
     let held = Conversation::with(service, expecting("/", "abc")).hold();
     assert_eq!((held.statuses(), held.text()), (vec![200], "ab"));
     held.assert_closed(CloseReason::Finished);

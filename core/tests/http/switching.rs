@@ -144,7 +144,8 @@ fn connect_taken_is_a_tunnel() {
 
 #[test]
 fn connect_refused_ends_the_connection_for_what_follows_may_be_the_tunnels() {
-    let held = Conversation::new("CONNECT b:1 HTTP/1.1\r\nHost: b:1\r\n\r\nGET /hello HTTP/1.1\r\n\r\n").hold();
+    let held =
+        Conversation::new("CONNECT b:1 HTTP/1.1\r\nHost: b:1\r\n\r\nGET /hello HTTP/1.1\r\n\r\n").hold();
     assert_eq!(held.statuses(), [403]);
     held.assert_closed(CloseReason::Finished);
 }

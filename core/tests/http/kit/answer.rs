@@ -85,8 +85,7 @@ fn read_answer<'a>(output: &'a [u8], method: &str) -> (Answer, &'a [u8]) {
     let mut fields = field_lines(&mut rest).unwrap_or_else(|| panic!("a head without its end: {}", shown()));
     let date = take_field(&mut fields, "date");
     let server = take_field(&mut fields, "server");
-    let mut answer =
-        Answer { status, fields, date, body: Vec::new(), trailers: Vec::new(), whole: true };
+    let mut answer = Answer { status, fields, date, body: Vec::new(), trailers: Vec::new(), whole: true };
 
     let count = |name: &str| answer.fields.iter().filter(|(other, _)| other == name).count();
     let (lengths, codings) = (count("content-length"), count("transfer-encoding"));

@@ -40,10 +40,8 @@ impl Recorder {
 
 impl Observer for Recorder {
     fn request(&self, record: &RequestRecord<'_>) {
-        let line = record
-            .request
-            .as_ref()
-            .map(|line| format!("{} {} {:?}", line.method, line.target, line.version));
+        let line =
+            record.request.as_ref().map(|line| format!("{} {} {:?}", line.method, line.target, line.version));
         self.0.lock().unwrap().push(Seen {
             line,
             exchange: record.exchange.0,

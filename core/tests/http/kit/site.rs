@@ -72,7 +72,9 @@ impl Service for Site {
                 drop(incoming);
                 Outcome::after(Duration::from_millis(50), |_, _| "dropped")
             }),
-            "/chunked" => Response::ok(Body::source(Parts::new(&["part 0\n", "part 1\n", "part 2\n"]))).into(),
+            "/chunked" => {
+                Response::ok(Body::source(Parts::new(&["part 0\n", "part 1\n", "part 2\n"]))).into()
+            }
             "/sized" => Response::ok(Body::source(Parts::new(&["01234", "56789"]).with_length(10))).into(),
             "/trailers" => {
                 let mut parts = Parts::new(&["part 0\n", "part 1\n"]);
