@@ -20,7 +20,7 @@ use super::limits::Settings;
 use super::receive::Step;
 use super::refusal::Refusal;
 use super::state::{Receiving, Sending, State};
-use super::work::{RequestFacts, Taking, Work};
+use super::work::{BodyRest, RequestFacts, Taking, Work};
 use crate::buf::keep_tail;
 use crate::flow::{
     AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, InputEnd, ReadOperation, WriteOperation,
@@ -384,6 +384,12 @@ impl Connection {
         self.refused.is_some() || (waits && (kept || self.input_ended || self.drain != Drain::No))
     }
 
+    /// *Question.* Whether all of the request's body has been given out: its end, at most, is still to be told.
+    #[must_use]
+    pub fn body_has_come(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| matches!(work.body.rest, BodyRest::End | BodyRest::Length(0)))
+    }
+
     /// *Question.* Whether a request that was read waits for a turn with a fresh allowance.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
@@ -510,6 +516,10 @@ impl Connection {
     }
 
     pub(super) fn arm_body(&mut self, now: Instant) {
+        if self.state.receiving != Receiving::Body {
+            // The peer has sent all it owes.
+            return;
+        }
         let deadlines = &self.settings.deadlines;
         let Some(work) = &self.work else { return };
         let progress = after(now, deadlines.body);
