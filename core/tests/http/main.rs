@@ -10,4 +10,5 @@ mod early;
 mod expectation;
 mod persistence;
 mod pipelining;
+mod streaming;
 mod switching;
