@@ -6,6 +6,8 @@
 mod kit;
 
 mod answering;
+mod deadlines;
+mod draining;
 mod early;
 mod expectation;
 mod persistence;
