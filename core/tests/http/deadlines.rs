@@ -294,7 +294,8 @@ fn handler_that_does_not_answer_in_time_is_answered_for() {
     let recorder = Recorder::default();
     let mut settings = Settings::default();
     settings.deadlines.handler = Some(seconds(5));
-    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| Outcome::defer(Lane::DEFAULT, |_| "late"));
+    let service =
+        service_fn(|_: &mut Request, _: &mut Context<'_>| Outcome::defer(Lane::DEFAULT, |_| "late"));
     let mut rig =
         Rig::connect(&Http::new(service).with_settings(settings).with_observer(recorder.observer()));
     rig.read(get("/"));

@@ -5,13 +5,18 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use anabranch_core::app::{
-    Body, BodyError, Context, Deferred, Failure, Http, Outcome, Request, RequestEnd, Response, Settings, service_fn,
+    Body, BodyError, Context, Deferred, Failure, Http, Outcome, Request, RequestEnd, Response, Settings,
+    service_fn,
 };
 use anabranch_core::http1::Refusal;
 use anabranch_core::testing::Rig;
-use anabranch_core::{AbortReason, CloseKind, CloseReason, DeadlineKind, Flow, InputEnd, Lane, WriteOperation};
+use anabranch_core::{
+    AbortReason, CloseKind, CloseReason, DeadlineKind, Flow, InputEnd, Lane, WriteOperation,
+};
 
-use crate::kit::{Conversation, Parts, Recorder, answers, get, http, http_with, one_answer, post, post_chunked, site};
+use crate::kit::{
+    Conversation, Parts, Recorder, answers, get, http, http_with, one_answer, post, post_chunked, site,
+};
 
 const UNREAD: [&str; 5] = ["/ignore", "/drop", "/defer", "/first", "/nowhere"];
 
@@ -208,7 +213,9 @@ fn end_within_a_body_cuts_an_answer_that_passes_it_on() {
 fn end_within_a_body_that_nobody_wants_harms_no_answer() {
     let cut_short = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabcde";
     let stream = || {
-        service_fn(|_: &mut Request, _: &mut Context<'_>| Response::ok(Body::source(Parts::new(&["a", "b", "c"]))))
+        service_fn(|_: &mut Request, _: &mut Context<'_>| {
+            Response::ok(Body::source(Parts::new(&["a", "b", "c"])))
+        })
     };
     let held = Conversation::with(stream(), cut_short).then_eof().hold();
     assert_eq!((held.statuses(), held.text()), (vec![200], "abc"));
@@ -302,7 +309,9 @@ fn body_of_a_peer_that_is_gone_is_cancelled_for_its_reader() {
 fn abort_ends_everything_at_once_in_every_stage() {
     let http = http();
     let request = post_chunked("/echo", &["abc", "def"]);
-    for input in [&request, &get("/after"), &get("/defer"), &get("/chunked"), &post("/collect", "abc"), "BAD\r\n\r\n"] {
+    for input in
+        [&request, &get("/after"), &get("/defer"), &get("/chunked"), &post("/collect", "abc"), "BAD\r\n\r\n"]
+    {
         for cut in 0..=input.len() {
             let mut rig = Rig::connect(&http);
             if cut > 0 {

@@ -15,7 +15,9 @@ use anabranch_core::{CloseReason, DeadlineKind, Fields, Flow, Lane, Waiting, Wri
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 
-use crate::kit::{Conversation, Recorder, answers, get, http_with, one_answer, post, post_chunked, rig, site};
+use crate::kit::{
+    Conversation, Recorder, answers, get, http_with, one_answer, post, post_chunked, rig, site,
+};
 
 const CHUNKED: &str = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
@@ -76,7 +78,8 @@ fn collected_body_is_at_most_what_the_handler_takes() {
 
 #[test]
 fn trailers_reach_who_reads_the_stream() {
-    let request = format!("{}3\r\nabc\r\n0\r\nX-Sum: 9\r\nx-b:  c \r\n\r\n", CHUNKED.replace("/echo", "/count"));
+    let request =
+        format!("{}3\r\nabc\r\n0\r\nX-Sum: 9\r\nx-b:  c \r\n\r\n", CHUNKED.replace("/echo", "/count"));
     let held = Conversation::new(request).hold();
     assert_eq!(held.text(), r#"3 [("x-sum", "9"), ("x-b", "c")]"#);
     held.assert_lives();
@@ -209,7 +212,9 @@ fn source_is_not_asked_for_more_than_there_is_room_for() {
     settings.limits.max_output_bytes = 1000;
     let service = {
         let asked = Arc::clone(&asked);
-        service_fn(move |_: &mut Request, _: &mut Context<'_>| Response::ok(Body::source(Endless(Arc::clone(&asked)))))
+        service_fn(move |_: &mut Request, _: &mut Context<'_>| {
+            Response::ok(Body::source(Endless(Arc::clone(&asked))))
+        })
     };
     let mut rig = Rig::connect(&Http::new(service).with_settings(settings));
     rig.read(get("/"));
@@ -524,5 +529,4 @@ fn deferred_request_waits_for_the_application() {
     rig.run_jobs();
     assert!(rig.waiting_on().contains(Waiting::PEER_WRITE));
     assert_eq!(answers(&rig.written(), &[]).len(), 1);
-
 }
