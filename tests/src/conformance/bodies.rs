@@ -169,5 +169,6 @@ pub(super) fn echo_of_a_body_cut_short_is_not_complete(model: &Model) {
     client.send(chunked_head("/echo") + "5\r\n01234\r\nzz\r\n");
     let rest = text(&client.rest());
     assert!(!rest.contains("0\r\n\r\n"), "{rest}");
+    drop(client);
     server.lives();
 }

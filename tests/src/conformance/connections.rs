@@ -1,5 +1,6 @@
 //! Connections: kept, pipelined, half-closed, left, and many at once.
 
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,26 @@ pub(super) fn pipelined_slow_and_quick_keep_their_order(model: &Model) {
     assert!(large.body.len() == 300_000 && is_alphabets(&large.body));
     client.answer().is(200, "slow\n");
     assert_eq!(client.answer().has_status(200).field("content-type"), Some("application/json"));
+}
+
+pub(super) fn pipelining_without_reading_is_held_up_and_answered_in_full(model: &Model) {
+    const COUNT: usize = 2_000;
+    let server = model.serve();
+    let mut client = server.connect();
+    let mut writer = client.writer();
+    // Answers of 20 MiB: more than the buffers between hold.
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for number in 0..COUNT {
+                writer.write_all(get(&format!("/large?bytes={}", 10_000 + number)).as_bytes()).unwrap();
+            }
+        });
+        thread::sleep(Duration::from_millis(200));
+        for number in 0..COUNT {
+            assert_eq!(client.answer().has_status(200).body.len(), 10_000 + number);
+        }
+    });
+    client.get("/plaintext").is(200, "Hello, World!");
 }
 
 pub(super) fn pipelined_requests_in_single_bytes_are_the_same_requests(model: &Model) {

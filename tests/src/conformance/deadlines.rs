@@ -4,6 +4,7 @@
 //! other things.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,14 @@ fn times_out(client: Client, since: Instant, deadline: &str) {
     assert!(answer.text().contains(deadline), "{}", answer.text());
 }
 
+/// Sends a byte now and then, for as long as they are taken.
+fn trickle(mut writer: TcpStream) {
+    let started = Instant::now();
+    while writer.write_all(b"x").is_ok() && started.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 pub(super) fn silent_newcomer_is_closed(model: &Model) {
     let server = serve_with(model, |deadlines| deadlines.first_byte = Some(SHORT));
     let started = Instant::now();
@@ -37,18 +46,17 @@ pub(super) fn silent_newcomer_is_closed(model: &Model) {
 }
 
 pub(super) fn trickling_head_is_timed_out(model: &Model) {
-    let server = serve_with(model, |deadlines| deadlines.head = Some(SHORT));
+    let server = serve_with(model, |deadlines| {
+        deadlines.head = Some(SHORT);
+        deadlines.linger = Some(SHORT);
+    });
     let mut client = server.connect();
     let started = Instant::now();
     client.send("GET /plaintext HTTP/1.1\r\nHost: ");
-    let mut writer = client.writer();
+    // Each byte is progress, and no reason to wait longer.
+    let writer = client.writer();
     thread::scope(|scope| {
-        // Each byte is progress, and no reason to wait longer.
-        scope.spawn(move || {
-            while writer.write_all(b"x").is_ok() && started.elapsed() < SHORT + PATIENCE {
-                thread::sleep(Duration::from_millis(20));
-            }
-        });
+        scope.spawn(move || trickle(writer));
         times_out(client, started, "deadlines.head");
     });
     // The clock starts with the head's first byte and stops with its last.
@@ -73,17 +81,14 @@ pub(super) fn body_below_the_least_rate_is_timed_out(model: &Model) {
     let server = serve_with(model, |deadlines| {
         deadlines.body = Some(SHORT);
         deadlines.min_body_rate = Some(10_000);
+        deadlines.linger = Some(SHORT);
     });
     let mut client = server.connect();
     let started = Instant::now();
     client.send(post_head("/discard", 100_000));
-    let mut writer = client.writer();
+    let writer = client.writer();
     thread::scope(|scope| {
-        scope.spawn(move || {
-            while writer.write_all(b"x").is_ok() && started.elapsed() < SHORT + PATIENCE {
-                thread::sleep(Duration::from_millis(20));
-            }
-        });
+        scope.spawn(move || trickle(writer));
         times_out(client, started, "deadlines.min_body_rate");
     });
 }
@@ -104,7 +109,7 @@ pub(super) fn reader_that_stalls_is_cut_off(model: &Model) {
     let server = serve_with(model, |deadlines| deadlines.write_stall = Some(SHORT));
     let mut client = server.connect();
     client.send(get("/large?bytes=1073741824"));
-    thread::sleep(SHORT * 4);
+    thread::sleep(SHORT * 3);
     server.lives();
     let count = client.rest_count();
     assert!(count < 1 << 30, "{count}");
@@ -141,8 +146,8 @@ pub(super) fn time_in_a_handler_is_nobodys_fault(model: &Model) {
         deadlines.write_stall = Some(SHORT);
     });
     let mut client = server.connect();
-    client.get("/slow?ms=700").is(200, "slow\n");
-    client.get("/work?ms=700").is(200, "work\n");
+    client.get("/slow?ms=500").is(200, "slow\n");
+    client.get("/work?ms=500").is(200, "work\n");
 }
 
 pub(super) fn handler_deadline_is_told_as_503(model: &Model) {

@@ -122,6 +122,7 @@ macro_rules! all_cases {
                 pipelined_requests_are_answered_in_order
                 pipelined_bodies_are_told_from_requests
                 pipelined_slow_and_quick_keep_their_order
+                pipelining_without_reading_is_held_up_and_answered_in_full
                 pipelined_requests_in_single_bytes_are_the_same_requests
                 nothing_is_served_behind_the_last_request
                 half_closed_client_gets_the_whole_answer

@@ -82,7 +82,7 @@ pub(super) fn drain_lets_a_body_in_progress_finish(model: &Model) {
 pub(super) fn drain_ends_accepting_where_the_model_listens_itself(model: &Model) {
     let server = model.serve();
     let mut client = open(&server);
-    client.send(get("/slow?ms=1500"));
+    client.send(get("/slow?ms=700"));
     server.drain(GRACE);
     let started = Instant::now();
     match model.stops() {
