@@ -74,7 +74,9 @@ pub(super) fn drain_lets_a_body_in_progress_finish(model: &Model) {
         server.drain(GRACE);
         client.hears_nothing_for(Duration::from_millis(50));
         client.send(rest);
-        last_answer(client).is(200, body);
+        // It may have begun before it heard of the drain, on a busy machine; the end follows in any case.
+        client.answer().is(200, body);
+        client.end();
         server.ends();
     }
 }
