@@ -104,6 +104,7 @@ macro_rules! all_cases {
                 echo_of_chunks_while_they_are_sent
                 echo_of_what_was_written_whole_before_reading
                 echo_passes_on_what_has_come
+                echo_holds_up_a_sender_that_does_not_read
                 slow_reader_gets_everything
                 answer_to_an_unread_body_is_read_and_no_reset
                 answer_to_a_body_not_wanted_keeps_the_connection_if_that_is_short
