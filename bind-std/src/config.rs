@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anabranch_core::Lane;
-use anabranch_core::http1::Settings;
+use anabranch_core::app::Settings;
 use anabranch_core::lifecycle::ServerConfig;
 
 /// What carries the connections. The conversation is the same under each; what differs is who waits for whom.

@@ -25,7 +25,7 @@ use socket2::Socket;
 use crate::receive::receive;
 
 /// How long a thread sleeps in recv(2) before it looks whether the server is stopping: drain reaches every reader
-/// within half a second, with as much again to spare for a busy machine.
+/// within half a second, half of which is to spare for a busy machine.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
 /// Deadlines nearer than this are left to poll(2), whose timeout is exact where the socket's is rounded to the kernel's

@@ -1,7 +1,7 @@
 //! Every limit and every deadline as a flag. The defaults are core's own, so that the two cannot differ.
 
+use anabranch_core::app::{Deadlines, Limits, Settings};
 use anabranch_core::etx;
-use anabranch_core::http1::{Deadlines, Limits, Settings};
 use anabranch_core::lifecycle::ServerConfig;
 use clap::{Args, ValueEnum};
 

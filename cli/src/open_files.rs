@@ -9,20 +9,23 @@ const RESERVE: u64 = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "{connections} connections need {needed} open files, and this process may have {limit}\n  \
-     remedy: `ulimit -n {needed}` in this shell (as root, `ulimit -Hn {needed}` first), or --max-connections {fits}"
+     remedy: `ulimit -n {needed}` in this shell (as root, `ulimit -Hn {needed}` first), or {asked} {fits}"
 )]
 pub struct TooFewFiles {
     connections: u64,
     needed: u64,
     limit: u64,
+    /// What was asked for too much.
+    asked: &'static str,
     fits: u64,
 }
 
-/// Makes room for so many connections of `files_each` open files, raising the soft limit as far as the hard one.
+/// Makes room for so many connections of `files_each` open files, raising the soft limit as far as the hard one. `asked` is
+/// how so many were asked for: the error says to ask for fewer.
 ///
 /// # Errors
 /// When the hard limit is too low.
-pub fn make_room(connections: u64, files_each: u64) -> Result<(), TooFewFiles> {
+pub fn make_room(asked: &'static str, connections: u64, files_each: u64) -> Result<(), TooFewFiles> {
     let limit = getrlimit(Resource::Nofile);
     let needed = connections.saturating_mul(files_each).saturating_add(RESERVE);
     let Some(soft) = wanted_soft_limit(limit, needed) else { return Ok(()) };
@@ -35,7 +38,7 @@ pub fn make_room(connections: u64, files_each: u64) -> Result<(), TooFewFiles> {
         return Ok(());
     }
     let fits = (reached.saturating_sub(RESERVE) / files_each.max(1)).max(1);
-    Err(TooFewFiles { connections, needed, limit: reached, fits })
+    Err(TooFewFiles { connections, needed, limit: reached, asked, fits })
 }
 
 /// What to raise the soft limit to, if it has to be raised.
@@ -62,7 +65,7 @@ mod tests {
 
     #[test]
     fn too_many_connections_are_told_with_the_remedy() {
-        let message = make_room(u64::MAX / 4, 2).map_err(|error| error.to_string());
+        let message = make_room("--max-connections", u64::MAX / 4, 2).map_err(|error| error.to_string());
         if let Err(message) = message {
             assert!(message.contains("ulimit -n") && message.contains("--max-connections"), "{message}");
         }

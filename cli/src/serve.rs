@@ -65,7 +65,7 @@ pub enum ServeError {
 pub fn run(arguments: &ServeArguments) -> Result<ExitCode, ServeError> {
     let _log = Log::start(arguments.log)?;
     let config = config(arguments)?;
-    open_files::make_room(arguments.limits.max_connections.0, FILES_A_CONNECTION)?;
+    open_files::make_room("--max-connections", arguments.limits.max_connections.0, FILES_A_CONNECTION)?;
     let listener = Listener::bind(SocketAddr::new(arguments.bind, arguments.port))?;
     let handle = start(arguments, &config, listener)?;
 

@@ -174,6 +174,7 @@ fn request_in_flight_is_answered_when_the_server_stops() {
         thread::sleep(Duration::from_millis(100));
         program.signal(Signal::TERM);
         let answer = String::from_utf8(read_all(&stream)).unwrap().to_ascii_lowercase();
+        drop(stream);
         assert!(answer.contains("connection: close") && answer.ends_with("slow\n"), "{model}: {answer}");
         assert_eq!(program.end().0.code(), Some(0), "{model}");
     }

@@ -80,6 +80,11 @@ fn duration_nanos(duration: Duration) -> u64 {
 /// The length of an IMF-fixdate, in bytes.
 pub const DATE_BYTES: usize = 29;
 
+const LINE_START: &[u8] = b"date: ";
+const LINE_END: &[u8] = b"\r\n";
+const LINE_BYTES: usize = LINE_START.len() + DATE_BYTES + LINE_END.len();
+const TEXT: core::ops::Range<usize> = LINE_START.len()..LINE_START.len() + DATE_BYTES;
+
 /// The `Date` field's text (RFC 9110 §5.6.7, IMF-fixdate), formatted at most once a second.
 ///
 /// A driver thread keeps one, tells it now and then what the wall clock says ([`Dates::anchor`]), and lends it
@@ -88,7 +93,8 @@ pub const DATE_BYTES: usize = 29;
 #[derive(Clone, Debug)]
 pub struct Dates {
     anchor: Option<Anchor>,
-    text: [u8; DATE_BYTES],
+    /// The whole field line, as HTTP/1.1 sends it.
+    line: [u8; LINE_BYTES],
     /// The text holds while `from <= now < until`.
     from: Instant,
     until: Instant,
@@ -107,7 +113,7 @@ impl Dates {
     pub const fn none() -> Self {
         Self {
             anchor: None,
-            text: [0; DATE_BYTES],
+            line: *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n",
             from: Instant::ORIGIN,
             until: Instant::ORIGIN,
             formatted: 0,
@@ -142,11 +148,16 @@ impl Dates {
 
     /// The text for `now`, or `None` where there is no wall clock.
     #[must_use]
-    pub fn at(&mut self, now: Instant) -> Option<&[u8; DATE_BYTES]> {
+    pub fn at(&mut self, now: Instant) -> Option<&[u8]> {
+        Some(&self.line(now)?[TEXT])
+    }
+
+    /// The field line for `now`, its CRLF included.
+    pub(crate) fn line(&mut self, now: Instant) -> Option<&[u8; LINE_BYTES]> {
         if now < self.from || now >= self.until {
             self.format(now)?;
         }
-        Some(&self.text)
+        Some(&self.line)
     }
 
     /// How often the text was made: a count for tests and benchmarks.
@@ -161,7 +172,7 @@ impl Dates {
         let second = Duration::from_secs(wall.as_secs());
         let time = std::time::SystemTime::UNIX_EPOCH.checked_add(second)?;
         let text = httpdate::HttpDate::from(time).to_string();
-        self.text.copy_from_slice(text.as_bytes().get(..DATE_BYTES)?);
+        self.line[TEXT].copy_from_slice(text.as_bytes().get(..DATE_BYTES)?);
         let into_second = wall - second;
         self.from = Instant::from_nanos(now.as_nanos().saturating_sub(duration_nanos(into_second)));
         self.until = now + (Duration::from_secs(1) - into_second);

@@ -1,4 +1,14 @@
-//! The code in the book and in the README, compiled and run.
+//! The code in the README and in the book, compiled, and run where that makes sense.
+
+/// `README.md`.
+#[doc = include_str!("../../README.md")]
+#[derive(Clone, Copy, Debug)]
+pub struct Readme;
+
+/// `docs/start.md`.
+#[doc = include_str!("../../docs/start.md")]
+#[derive(Clone, Copy, Debug)]
+pub struct Start;
 
 /// `docs/embed.md`.
 #[doc = include_str!("../../docs/embed.md")]

@@ -52,7 +52,7 @@ pub enum ClientError {
 /// # Errors
 /// When the clients could not be run, or nobody answered.
 pub fn run(arguments: &EtxClientArguments) -> Result<ExitCode, ClientError> {
-    open_files::make_room(arguments.clients.0, 1)?;
+    open_files::make_room("etx-client", arguments.clients.0, 1)?;
     let runs = run_clients(*arguments)?;
     if runs.iter().all(|run| run.answers.is_empty()) {
         let cause = runs.iter().find_map(|run| run.failure.clone()).unwrap_or_default();

@@ -24,10 +24,12 @@ pub(crate) struct Exchange {
     /// Whether the application was given the body, whole or as a stream: it is given once.
     pub(crate) body_given: bool,
     /// Whether the request's bytes are in an allocation of their own.
-    pub(crate) detached: bool,
+    detached: bool,
     pub(crate) clock: Option<Clock>,
     /// Work for the driver to take.
     pub(crate) job: Option<Job>,
+    /// What the exchange holds of the process's budget, its body apart.
+    charge: Option<Charge>,
 }
 
 /// What an exchange waits for.
@@ -57,6 +59,7 @@ impl Exchange {
             detached: false,
             clock,
             job: None,
+            charge: None,
         }
     }
 
@@ -95,12 +98,38 @@ impl Exchange {
         matches!((&body.0, &self.feed), (Inner::Incoming(incoming), Some(feed)) if feed.feeds(incoming))
     }
 
-    /// Lets go of the driver's read buffers: whatever outlives the turn is copied, once.
-    pub(crate) fn detach(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
+    /// Takes the room that a body written elsewhere may fill from the process's budget.
+    pub(crate) fn hold_room_for(&mut self, body: &Body, memory: &MemoryBudget) -> Result<(), Refusal> {
+        match &body.0 {
+            Inner::Incoming(incoming) if !self.is_echo(body) => self.hold(incoming.capacity(), memory),
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies the request's bytes, once, into an allocation of their own size.
+    pub(crate) fn detach_request(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
         if !self.detached {
             self.detached = true;
+            self.hold(self.request.len(), memory)?;
             self.request.compact();
         }
+        Ok(())
+    }
+
+    fn hold(&mut self, bytes: usize, memory: &MemoryBudget) -> Result<(), Refusal> {
+        let granted = match &mut self.charge {
+            Some(charge) => charge.grow(bytes),
+            None => {
+                self.charge = memory.charge(bytes);
+                self.charge.is_some()
+            }
+        };
+        if granted { Ok(()) } else { Err(Refusal::OutOfMemory) }
+    }
+
+    /// Lets go of the driver's read buffers: whatever outlives the turn is copied, once.
+    pub(crate) fn detach(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
+        self.detach_request(memory)?;
         if let Stage::Collecting { collected, .. } = &mut self.stage {
             collected.detach(memory)?;
         }

@@ -7,8 +7,10 @@
 //!   Incoming ──► handler, future, lane         requests read while they come
 //! ```
 
+mod answer;
 mod body;
 mod clock;
+mod dispatch;
 mod exchange;
 mod failure;
 mod http;
@@ -16,6 +18,7 @@ mod memory;
 mod observer;
 mod outcome;
 mod pipe;
+mod progress;
 mod request;
 mod response;
 mod serve;
@@ -36,3 +39,6 @@ pub use pipe::{Incoming, Sender, TrySendError};
 pub use request::Request;
 pub use response::Response;
 pub use service::{Context, Service, ServiceFn, service_fn};
+
+// What a server is configured with: bindings and programs need no other part of the protocol.
+pub use crate::http1::{Deadlines, Limits, Settings};

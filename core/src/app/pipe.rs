@@ -21,8 +21,9 @@ use super::body::{BodyError, Frame};
 use super::memory::{Charge, MemoryBudget};
 use crate::fields::Fields;
 
-#[derive(Default)]
 struct Pipe {
+    /// The body's length, where it is known beforehand.
+    length: Option<u64>,
     state: Mutex<State>,
     /// For ends that block: the other end moved.
     moved: Condvar,
@@ -44,10 +45,9 @@ struct State {
 }
 
 impl Pipe {
-    fn with_capacity(capacity: usize) -> Arc<Self> {
-        let pipe = Arc::new(Self::default());
-        pipe.lock().capacity = capacity.max(1);
-        pipe
+    fn new(capacity: usize, length: Option<u64>) -> Arc<Self> {
+        let state = State { capacity: capacity.max(1), ..State::default() };
+        Arc::new(Self { length, state: Mutex::new(state), moved: Condvar::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -111,24 +111,26 @@ impl State {
 /// is not taken. Dropping it declines the rest.
 pub struct Incoming {
     pipe: Arc<Pipe>,
-    length: Option<u64>,
-    /// Data that a blocking read took and did not hand out yet.
-    current: Bytes,
 }
 
 impl Incoming {
     /// A body that has ended: for a request without one.
     #[must_use]
     pub fn empty() -> Self {
-        let pipe = Pipe::with_capacity(1);
+        let pipe = Pipe::new(1, Some(0));
         pipe.lock().end = Some(Ok(None));
-        Self { pipe, length: Some(0), current: Bytes::new() }
+        Self { pipe }
     }
 
     /// The body's length, where it was declared.
     #[must_use]
-    pub const fn length(&self) -> Option<u64> {
-        self.length
+    pub fn length(&self) -> Option<u64> {
+        self.pipe.length
+    }
+
+    /// Bytes that may wait in between.
+    pub(crate) fn capacity(&self) -> usize {
+        self.pipe.lock().capacity
     }
 
     /// The next frame; `Ready(None)` at the end. The waker is woken when there may be one.
@@ -174,20 +176,36 @@ impl Incoming {
     }
 }
 
+impl Incoming {
+    /// Data that did not fit where it was to go comes first next time.
+    fn put_back(&self, data: Bytes) {
+        if !data.is_empty() {
+            let mut state = self.pipe.lock();
+            state.bytes += data.len();
+            state.queue.push_front((data, None));
+        }
+    }
+}
+
 impl io::Read for Incoming {
     /// Blocks until there is data; `Ok(0)` at the end. Trailer fields are passed over.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        loop {
             match self.next_blocking() {
                 None => return Ok(0),
-                Some(Ok(Frame::Data(data))) => self.current = data,
+                Some(Ok(Frame::Data(mut data))) => {
+                    let count = data.len().min(into.len());
+                    data.copy_to_slice(&mut into[..count]);
+                    self.put_back(data);
+                    return Ok(count);
+                }
                 Some(Ok(Frame::Trailers(_))) => {}
                 Some(Err(error)) => return Err(error.into()),
             }
         }
-        let count = self.current.len().min(into.len());
-        self.current.copy_to_slice(&mut into[..count]);
-        Ok(count)
     }
 }
 
@@ -206,7 +224,7 @@ impl Drop for Incoming {
 
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Incoming").field("length", &self.length).finish_non_exhaustive()
+        f.debug_struct("Incoming").field("length", &self.length()).finish_non_exhaustive()
     }
 }
 
@@ -232,8 +250,8 @@ pub(crate) enum Appetite {
 
 impl Feed {
     pub(crate) fn new(capacity: usize, length: Option<u64>) -> (Self, Incoming) {
-        let pipe = Pipe::with_capacity(capacity);
-        (Self { pipe: Arc::clone(&pipe) }, Incoming { pipe, length, current: Bytes::new() })
+        let pipe = Pipe::new(capacity, length);
+        (Self { pipe: Arc::clone(&pipe) }, Incoming { pipe })
     }
 
     /// Passes data on. The queue may be overshot: the connection stops reading when its reader is full.
@@ -341,8 +359,8 @@ pub struct Sender {
 
 /// Makes both ends of a bounded body.
 pub(crate) fn channel(capacity: usize) -> (Sender, Incoming) {
-    let pipe = Pipe::with_capacity(capacity);
-    (Sender { pipe: Arc::clone(&pipe) }, Incoming { pipe, length: None, current: Bytes::new() })
+    let pipe = Pipe::new(capacity, None);
+    (Sender { pipe: Arc::clone(&pipe) }, Incoming { pipe })
 }
 
 impl Sender {

@@ -14,7 +14,7 @@ use crate::info::{ConnectionId, ConnectionInfo, ExchangeId};
 /// The body is not part of it: the handler says in its [`Outcome`](super::Outcome) how it wants it.
 #[derive(Debug)]
 pub struct Request {
-    head: RequestHead,
+    head: Box<RequestHead>,
     connection: ConnectionId,
     exchange: ExchangeId,
     peer: Option<SocketAddr>,
@@ -22,13 +22,13 @@ pub struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(head: RequestHead, exchange: ExchangeId, info: &ConnectionInfo) -> Self {
+    pub(crate) fn new(head: Box<RequestHead>, exchange: ExchangeId, info: &ConnectionInfo) -> Self {
         Self { head, connection: info.id, exchange, peer: info.peer, extensions: Extensions::new() }
     }
 
     /// The head.
     #[must_use]
-    pub const fn head(&self) -> &RequestHead {
+    pub fn head(&self) -> &RequestHead {
         &self.head
     }
 
@@ -66,6 +66,11 @@ impl Request {
     #[must_use]
     pub fn detach(&mut self) -> Self {
         self.head.detach();
+        self.hand_over()
+    }
+
+    /// As [`detach`](Self::detach), for a request whose bytes are its own already.
+    pub(crate) fn hand_over(&mut self) -> Self {
         Self {
             head: self.head.clone(),
             connection: self.connection,
@@ -73,6 +78,11 @@ impl Request {
             peer: self.peer,
             extensions: core::mem::take(&mut self.extensions),
         }
+    }
+
+    /// Takes the request apart, for its head to be used again.
+    pub(crate) fn into_head(self) -> Box<RequestHead> {
+        self.head
     }
 
     /// Moves the head's bytes into an allocation of their own size.

@@ -13,6 +13,8 @@ use crate::time::Instant;
 pub(crate) struct Track {
     line: Option<(Method, Box<str>, Version)>,
     begun: Instant,
+    /// When the exchange was last seen to move.
+    pub(crate) latest: Instant,
     pub(crate) status: Option<StatusCode>,
     pub(crate) failure: Option<Failure>,
     pub(crate) request_body_bytes: u64,
@@ -30,6 +32,7 @@ impl Track {
         Some(Box::new(Self {
             line: head.map(|head| (head.method().clone(), head.target().into(), head.version())),
             begun,
+            latest: begun,
             status: None,
             failure: None,
             request_body_bytes: 0,

@@ -27,7 +27,7 @@ use crate::turn::Turn;
 impl Connection {
     // ---- commands: the answer ----
 
-    /// *Command.* The whole answer at once.
+    /// *Command.* The whole answer at once. Says whether the body was sent, or was none to send.
     ///
     /// # Errors
     /// As [`respond`](Self::respond). Nothing was written then.
@@ -38,13 +38,14 @@ impl Connection {
         fields: &Fields,
         body: Bytes,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Misuse> {
+    ) -> Result<Sends, Misuse> {
         let sends = self.respond(id, status, fields, AnswerLength::Known(body.len() as u64), turn)?;
         let work = self.exchange(id)?;
         if sends == Sends::Body && !body.is_empty() {
             work.output.push(body);
         }
-        self.complete_answer(id, turn)
+        self.complete_answer(id, turn)?;
+        Ok(sends)
     }
 
     /// *Command.* Begins the answer. The framing fields are written here, and only here: by `length`, the status, and the
@@ -88,7 +89,7 @@ impl Connection {
             status,
             fields,
             said,
-            date: turn.dates.at(turn.now),
+            date: turn.dates.line(turn.now).map(|line| &line[..]),
             server: self.settings.server.as_ref(),
             framing,
             option,
@@ -110,7 +111,7 @@ impl Connection {
         self.send(id, data, turn, Output::push)
     }
 
-    /// *Command.* As [`send_data`](Self::send_data), for data of a [`Event::Body`] passed on as it came: what cannot be sent
+    /// *Command.* As [`send_data`](Self::send_data), for data of a [`Event::Body`](super::Event::Body) passed on as it came: what cannot be sent
     /// at once is copied by [`detach_output`](Self::detach_output), so that no read buffer is held for a slow peer.
     ///
     /// # Errors
@@ -255,7 +256,7 @@ impl Connection {
             status,
             fields,
             said,
-            date: turn.dates.at(turn.now),
+            date: turn.dates.line(turn.now).map(|line| &line[..]),
             server: self.settings.server.as_ref(),
             framing: Framing::Unsaid,
             option,
@@ -343,12 +344,11 @@ fn answer_framing(
     };
     match status {
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT => {
-            if !(matches!(length, AnswerLength::Known(0)) || request.is_head || said.content_length.is_some())
-            {
+            if !(matches!(length, AnswerLength::Known(0)) || request.is_head) {
                 return Err(Misuse::TooLong);
             }
             return Ok(match (status, said.content_length) {
-                (StatusCode::RESET_CONTENT, _) => (Framing::ContentLength(0), AnswerBody::Length(0)),
+                (StatusCode::RESET_CONTENT, _) => (Framing::ContentLength(0), AnswerBody::Nothing),
                 // The length a 200 would have had (RFC 9110 §8.6).
                 (StatusCode::NOT_MODIFIED, Some(said)) => (Framing::ContentLength(said), AnswerBody::Nothing),
                 _ => (Framing::Unsaid, AnswerBody::Nothing),

@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(at_every_cut(b"b\r\n", &limits), body);
         assert_eq!(at_every_cut(b"6\r\n012345\r\n5\r\n", &limits), body);
         assert_eq!(
-            at_every_cut(b"ffffffffffffffff\r\n", &Limits { max_chunk_line_bytes: 80, ..limits.clone() }),
+            at_every_cut(b"ffffffffffffffff\r\n", &Limits { max_chunk_line_bytes: 80, ..limits }),
             body
         );
         assert_eq!(at_every_cut(b"1;3456789\r\n", &limits), Err(Refusal::ChunkLineTooLong { limit: 8 }));

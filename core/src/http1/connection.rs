@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::event::Event;
+use super::head::RequestHead;
 use super::limits::Settings;
 use super::receive::Step;
 use super::refusal::Refusal;
@@ -46,7 +47,7 @@ use crate::turn::{Pool, Turn};
 /// let Some(Event::Request { id, head }) = connection.poll_event(&mut input, &mut turn) else { panic!() };
 /// assert_eq!(head.path(), "/");
 /// let body = Bytes::from_static(b"hello");
-/// connection.reply(id, http::StatusCode::OK, &Fields::new(), body, &mut turn).unwrap();
+/// let _ = connection.reply(id, http::StatusCode::OK, &Fields::new(), body, &mut turn).unwrap();
 ///
 /// let mut output = Vec::new();
 /// connection.take_output(usize::MAX, &mut output);
@@ -126,7 +127,7 @@ impl Connection {
                         return None;
                     }
                     match self.poll_head(input, turn) {
-                        Ok(Some((id, head))) => return Some(Event::Request { id, head }),
+                        Ok(Some(head)) => return Some(Event::Request { id: self.exchange_id(), head }),
                         Ok(None) => return None,
                         Err(refusal) => {
                             self.exchanges += 1;
@@ -239,6 +240,14 @@ impl Connection {
         self.release(turn.pool);
     }
 
+    /// *Command.* Takes the allocation of a head that is done with, for the next one to be read into. Optional: a head may
+    /// just as well be dropped.
+    pub fn recycle(head: Box<RequestHead>, turn: &mut Turn<'_>) {
+        let mut head = head;
+        head.vacate();
+        turn.pool.give(head);
+    }
+
     // ---- commands: the connection ----
 
     /// *Command.* Finish what has begun and begin nothing more (law 7 of [`Flow`](crate::Flow)). Poll for events afterwards.
@@ -264,6 +273,11 @@ impl Connection {
     /// *Command.* Ends the connection now; what was not sent never is.
     pub fn abort(&mut self, reason: AbortReason) {
         self.close(CloseReason::Aborted(reason));
+    }
+
+    /// *Command.* Ends the connection now: the application failed and leaves nothing to go on with.
+    pub fn fail(&mut self) {
+        self.close(CloseReason::ApplicationFailed);
     }
 
     // ---- output ----
@@ -399,7 +413,8 @@ impl Connection {
     pub(super) fn settle(&mut self, now: Instant) {
         let leftover = self.work.as_ref().is_some_and(|work| !work.inbox.is_empty());
         if self.state.settle(leftover) {
-            self.receive_deadline = after(now, self.settings.deadlines.idle);
+            // Idle time begins when the answer is out: see `flushed`.
+            self.receive_deadline = Instant::NEVER;
         }
         self.flushed(now);
     }
@@ -507,6 +522,13 @@ impl Connection {
             _ => Instant::NEVER,
         };
         self.receive_deadline = progress.min(rate);
+    }
+
+    /// The application is waited for, and has not answered.
+    pub(super) fn arm_handler(&mut self, now: Instant) {
+        if self.state.sending == Sending::Owed {
+            self.handler_deadline = after(now, self.settings.deadlines.handler);
+        }
     }
 
     pub(super) fn arm_write(&mut self, now: Instant) {

@@ -11,7 +11,6 @@ use http::header::{
 use super::framing::parse_decimal;
 use super::misuse::Misuse;
 use crate::fields::Fields;
-use crate::time::DATE_BYTES;
 
 /// How long an answer's body is, as its sender knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -81,7 +80,8 @@ pub(crate) struct Head<'a> {
     pub(crate) status: StatusCode,
     pub(crate) fields: &'a Fields,
     pub(crate) said: Said,
-    pub(crate) date: Option<&'a [u8; DATE_BYTES]>,
+    /// The `Date` line, its end included.
+    pub(crate) date: Option<&'a [u8]>,
     pub(crate) server: Option<&'a HeaderValue>,
     pub(crate) framing: Framing,
     pub(crate) option: ConnectionOption,
@@ -90,13 +90,13 @@ pub(crate) struct Head<'a> {
 impl Head<'_> {
     /// Appends the head, its empty line included.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        // Room for what most heads take, asked for once.
+        out.reserve(256);
         status_line(out, self.status);
         if let Some(date) = self.date
             && !self.said.date
         {
-            out.extend_from_slice(b"date: ");
             out.extend_from_slice(date);
-            out.extend_from_slice(b"\r\n");
         }
         if let Some(server) = self.server
             && !self.said.server

@@ -14,8 +14,8 @@ pub enum Event {
     Request {
         /// Names the exchange in every command.
         id: ExchangeId,
-        /// The head.
-        head: RequestHead,
+        /// The head. Give it to [`recycle`](super::Connection::recycle) when it is done with.
+        head: Box<RequestHead>,
     },
     /// Part of a request's body, as it came. Only after [`want_body`](super::Connection::want_body).
     Body {
@@ -29,7 +29,7 @@ pub enum Event {
         /// The exchange.
         id: ExchangeId,
         /// The trailer fields, where the body was chunked and had any.
-        trailers: Option<Trailers>,
+        trailers: Option<Box<Trailers>>,
     },
     /// The peer is refused; the connection ends with the answer. If no answer has begun, one with the refusal's status is
     /// owed now, whatever was owed before. If one has begun, it cannot be trusted to be wanted: cut it.

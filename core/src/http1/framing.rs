@@ -8,9 +8,10 @@ use super::head::Span;
 use super::refusal::Refusal;
 
 /// How a request's body ends (RFC 9112 §6.3).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum BodyLength {
     /// There is none.
+    #[default]
     Empty,
     /// After so many bytes, at least one.
     Known(u64),
@@ -19,7 +20,7 @@ pub enum BodyLength {
 }
 
 /// What was learnt from a head's field lines.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) host: Option<Span>,
     pub(crate) body: BodyLength,
@@ -57,23 +58,23 @@ impl Framing {
     /// Takes one field line into account. `at` is where its value stands.
     #[inline]
     pub(crate) fn field(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), Refusal> {
-        // The lengths of the names that matter; most lines end here.
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.host(value, at),
-            6 if name.eq_ignore_ascii_case(b"expect") => {
+        // Length and first letter tell the names that matter from nearly all others.
+        match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+            (4, b'h') if name.eq_ignore_ascii_case(b"host") => self.host(value, at),
+            (6, b'e') if name.eq_ignore_ascii_case(b"expect") => {
                 self.expectation(value);
                 Ok(())
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+            (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => {
                 self.upgrade = true;
                 Ok(())
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => {
                 self.connection(value);
                 Ok(())
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
+            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
+            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
             _ => Ok(()),
         }
     }
@@ -204,12 +205,18 @@ pub(crate) fn is_authority(value: &[u8]) -> bool {
             _ => return false,
         }
     } else {
-        match memchr::memchr(b':', value) {
-            Some(colon) => (&value[..colon], &value[colon + 1..]),
-            None => (value, &[][..]),
+        // Short and nearly always plain: one look at each byte finds the colon, and whatever needs a closer look.
+        let plain = value.iter().take_while(|byte| PLAIN_HOST_BYTES[usize::from(**byte)]).count();
+        match value.get(plain) {
+            None => return plain > 0,
+            Some(b':') => return plain > 0 && is_port(&value[plain + 1..]),
+            Some(_) => match memchr::memchr(b':', value) {
+                Some(colon) => (&value[..colon], &value[colon + 1..]),
+                None => (value, &[][..]),
+            },
         }
     };
-    !host.is_empty() && is_reg_name(host) && is_port(port)
+    !host.is_empty() && is_port(port) && is_reg_name(host)
 }
 
 fn is_port(port: &[u8]) -> bool {
@@ -237,7 +244,7 @@ fn is_reg_name(host: &[u8]) -> bool {
                 let encoded = [bytes.next(), bytes.next()];
                 encoded.iter().all(|digit| digit.is_some_and(u8::is_ascii_hexdigit))
             }
-            byte => is_unreserved_or_sub_delim(*byte),
+            byte => PLAIN_HOST_BYTES[usize::from(*byte)],
         };
         if !valid {
             return false;
@@ -245,6 +252,17 @@ fn is_reg_name(host: &[u8]) -> bool {
     }
     true
 }
+
+/// The bytes of a host that stand for themselves.
+static PLAIN_HOST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_unreserved_or_sub_delim(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 const fn is_unreserved_or_sub_delim(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

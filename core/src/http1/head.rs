@@ -4,7 +4,6 @@ use core::fmt;
 
 use bytes::Bytes;
 use http::{Method, Version};
-use smallvec::SmallVec;
 
 use super::framing::{BodyLength, Facts};
 
@@ -17,10 +16,8 @@ pub(crate) struct FieldSpan {
     pub(crate) value_len: u16,
 }
 
-/// Up to so many field lines need no allocation.
-const INLINE_FIELDS: usize = 16;
-
-pub(crate) type FieldTable = SmallVec<[FieldSpan; INLINE_FIELDS]>;
+/// Keeps its allocation while its head goes from one request to the next.
+pub(crate) type FieldTable = Vec<FieldSpan>;
 
 /// A range of the head's bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,11 +36,32 @@ pub struct RequestHead {
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) target: Span,
+    /// Where the target's first `?` stands in it.
+    pub(crate) query: Option<u32>,
     pub(crate) facts: Facts,
     pub(crate) fields: FieldTable,
 }
 
 impl RequestHead {
+    /// A head that nothing was read into.
+    pub(crate) fn vacant() -> Self {
+        Self {
+            bytes: Bytes::new(),
+            method: Method::GET,
+            version: Version::HTTP_11,
+            target: Span::default(),
+            query: None,
+            facts: Facts::default(),
+            fields: FieldTable::with_capacity(16),
+        }
+    }
+
+    /// Lets go of everything but the allocation, so that the next head can be read into it.
+    pub(crate) fn vacate(&mut self) {
+        self.bytes = Bytes::new();
+        self.fields.clear();
+    }
+
     /// Moves the bytes into an allocation of their own size, so that no buffer of a driver is held by them.
     pub fn detach(&mut self) {
         self.bytes = Bytes::copy_from_slice(&self.bytes);
@@ -70,19 +88,20 @@ impl RequestHead {
     /// The target's path, without authority and query; `*` and an authority-form are given as they are.
     #[must_use]
     pub fn path(&self) -> &str {
-        let target = self.origin();
-        match target.find('?').map_or(target, |query| &target[..query]) {
-            // `http://host?query` has an empty path, which means `/` (RFC 9110 §4.2.3).
-            "" => "/",
-            path => path,
+        let path_len = self.query.unwrap_or(self.target.len);
+        let target = self.text(Span { len: path_len, ..self.target });
+        match split_scheme(target) {
+            // An empty path means `/` (RFC 9110 §4.2.3).
+            Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
+            None => target,
         }
     }
 
     /// What follows the target's `?`, if there is one.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        let target = self.origin();
-        target.find('?').map(|query| &target[query + 1..])
+        let skipped = self.query? + 1;
+        Some(self.text(Span { start: self.target.start + skipped, len: self.target.len - skipped }))
     }
 
     /// The authority the request is for: the target's where it has one, else the `Host` field's (RFC 9112 §3.2.2).
@@ -151,15 +170,6 @@ impl RequestHead {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
-    }
-
-    /// The target from its path on.
-    fn origin(&self) -> &str {
-        let target = self.target();
-        match split_scheme(target) {
-            Some((_, rest)) => rest.find(['/', '?']).map_or("/", |start| &rest[start..]),
-            None => target,
-        }
     }
 
     fn text(&self, span: Span) -> &str {

@@ -81,7 +81,8 @@ pub struct Deadlines {
     pub write_stall: Option<Duration>,
     /// From the last answer's end to the peer's closing its half. Default 2 s.
     pub linger: Option<Duration>,
-    /// From a request's end to the beginning of its answer; 503 after. Default `None`.
+    /// From a request's end to the beginning of its answer, and while a body waits for the application; 503 after. Default
+    /// `None`.
     pub handler: Option<Duration>,
 }
 

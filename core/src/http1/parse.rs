@@ -17,33 +17,45 @@ use super::framing::Framing;
 use super::head::{FieldSpan, FieldTable, RequestHead, Span, Trailers};
 use super::limits::Limits;
 use super::refusal::{FieldFault, LineFault, Refusal};
-use super::scan::{Found, Scan, Section, is_target, is_target_byte};
+use super::scan::{Found, Scan, is_target, query_start};
 
 /// Field lines that fit on the stack while parsing; a higher `max_fields` costs an allocation a head.
 const STACK_FIELDS: usize = 128;
 
-/// Reads a head from the front of `input`. `Ok(None)`: more bytes are needed; `scan` remembers how far it was searched.
+/// Reads a head from the front of `input` into `head`. `Ok(false)`: more bytes are needed, and nothing was read; `scan`
+/// remembers how far it was searched.
 pub(crate) fn request_head(
     input: &mut BytesMut,
+    head: &mut RequestHead,
     scan: &mut Scan,
     limits: &Limits,
-) -> Result<Option<RequestHead>, Refusal> {
-    if *scan == Scan::new(Section::Head)
-        && let Some(parsed) = strict_request(input, limits)
-    {
-        return finish(input, parsed?).map(Some);
+) -> Result<bool, Refusal> {
+    if scan.is_fresh() {
+        match strict_request(input, head, limits) {
+            Strict::Read { start, end } => {
+                split_off(input, head, start, end);
+                return Ok(true);
+            }
+            Strict::Refused(refusal) => return Err(refusal),
+            Strict::Unsure => {}
+        }
     }
-    let Found::Complete(end) = scan.resume(input, limits)? else { return Ok(None) };
+    let Found::Complete(end) = scan.resume(input, limits)? else { return Ok(false) };
     if scan.newer_minor() {
         // Served as the highest minor version implemented (RFC 9110 §2.5), which is also all that httparse knows.
         if let Some(line_end) = memchr::memchr(b'\r', &input[2..end]) {
             input[2 + line_end - 1] = b'1';
         }
     }
-    let parsed = strict_request(&input[..end], limits);
-    // The scanner knows the grammar; whatever httparse would still not take is refused without a finer reason.
-    let parsed = parsed.unwrap_or(Err(Refusal::BadRequestLine(LineFault::Spaces)))?;
-    finish(input, parsed).map(Some)
+    match strict_request(&input[..end], head, limits) {
+        Strict::Read { start, end } => {
+            split_off(input, head, start, end);
+            Ok(true)
+        }
+        Strict::Refused(refusal) => Err(refusal),
+        // The scanner knows the grammar; whatever httparse would still not take is refused without a finer reason.
+        Strict::Unsure => Err(Refusal::BadRequestLine(LineFault::Spaces)),
+    }
 }
 
 /// Reads a trailer section, its empty line included, from the front of `input`.
@@ -76,46 +88,44 @@ pub(crate) fn trailers(
     Ok(Some(Trailers { bytes, fields }))
 }
 
-/// A head as it was found in the buffer, before its bytes are split off.
-struct Parsed {
-    start: usize,
-    end: usize,
-    method: Method,
-    version: Version,
-    target: Span,
-    facts: super::framing::Facts,
-    fields: FieldTable,
+fn split_off(input: &mut BytesMut, head: &mut RequestHead, start: usize, end: usize) {
+    let mut bytes = input.split_to(end);
+    if start > 0 {
+        bytes::Buf::advance(&mut bytes, start);
+    }
+    head.bytes = bytes.freeze();
 }
 
-fn finish(input: &mut BytesMut, parsed: Parsed) -> Result<RequestHead, Refusal> {
-    let mut bytes = input.split_to(parsed.end);
-    bytes::Buf::advance(&mut bytes, parsed.start);
-    Ok(RequestHead {
-        bytes: bytes.freeze(),
-        method: parsed.method,
-        version: parsed.version,
-        target: parsed.target,
-        facts: parsed.facts,
-        fields: parsed.fields,
-    })
+/// What one optimistic pass came to.
+enum Strict {
+    /// Everything but the bytes was read into the head.
+    Read { start: usize, end: usize },
+    /// The head is well-formed, and what it says is refused.
+    Refused(Refusal),
+    /// The bytes are not a complete head that httparse and our checks agree on: the scanner says why.
+    Unsure,
 }
 
-/// `None` where the bytes are not a complete head that httparse and our checks agree on: the scanner then says why.
-/// `Some(Err)` where the head is well-formed and what it says is refused.
-fn strict_request(bytes: &[u8], limits: &Limits) -> Option<Result<Parsed, Refusal>> {
+fn strict_request(bytes: &[u8], head: &mut RequestHead, limits: &Limits) -> Strict {
     let max = limits.max_fields;
-    if max <= STACK_FIELDS {
-        strict_request_in(bytes, &mut [const { MaybeUninit::uninit() }; STACK_FIELDS][..max], limits)
+    let read = if max <= STACK_FIELDS {
+        strict_request_in(bytes, head, &mut [const { MaybeUninit::uninit() }; STACK_FIELDS][..max], limits)
     } else {
-        strict_request_in(bytes, &mut vec![const { MaybeUninit::uninit() }; max], limits)
+        strict_request_in(bytes, head, &mut vec![const { MaybeUninit::uninit() }; max], limits)
+    };
+    match read {
+        Some(Ok((start, end))) => Strict::Read { start, end },
+        Some(Err(refusal)) => Strict::Refused(refusal),
+        None => Strict::Unsure,
     }
 }
 
 fn strict_request_in<'b>(
     bytes: &'b [u8],
+    head: &mut RequestHead,
     slots: &mut [MaybeUninit<httparse::Header<'b>>],
     limits: &Limits,
-) -> Option<Result<Parsed, Refusal>> {
+) -> Option<Result<(usize, usize), Refusal>> {
     let mut request = httparse::Request::new(&mut []);
     let Ok(httparse::Status::Complete(end)) = request.parse_with_uninit_headers(bytes, slots) else {
         return None;
@@ -128,9 +138,7 @@ fn strict_request_in<'b>(
     if !(start == 0 || (start == 2 && bytes[0] == b'\r')) {
         return None;
     }
-    if !target.bytes().all(is_target_byte) {
-        return None;
-    }
+    let query = query_start(target.as_bytes())?;
     let target_at = offset(target.as_bytes());
     let line_end = target_at + target.len() + " HTTP/1.1".len();
     if line_end - start > limits.max_request_line_bytes || !bytes[line_end..].starts_with(b"\r\n") {
@@ -143,7 +151,7 @@ fn strict_request_in<'b>(
 
     let mut framing = Framing::default();
     let mut refused = None;
-    let mut fields = FieldTable::new();
+    head.fields.clear();
     let mut at = fields_start;
     for header in request.headers.iter() {
         let name = header.name.as_bytes();
@@ -166,7 +174,7 @@ fn strict_request_in<'b>(
             name_len: name.len() as u16,
             value_len: header.value.len() as u16,
         };
-        fields.push(span);
+        head.fields.push(span);
         // Remembered, not returned: whether the rest is well-formed comes first, as it does for the scanner.
         if let Err(fault) =
             framing.field(name, header.value, Span { start: span.value, len: u32::from(span.value_len) })
@@ -181,32 +189,21 @@ fn strict_request_in<'b>(
     if let Some(refusal) = refused {
         return Some(Err(refusal));
     }
-    Some(interpret(method, target, minor, framing, limits).map(|(method, version, facts)| Parsed {
-        start,
-        end,
-        method,
-        version,
-        target: Span { start: (target_at - start) as u32, len: target.len() as u32 },
-        facts,
-        fields,
-    }))
-}
-
-fn interpret(
-    method: &str,
-    target: &str,
-    minor: u8,
-    framing: Framing,
-    limits: &Limits,
-) -> Result<(Method, Version, super::framing::Facts), Refusal> {
-    let method =
-        Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::BadRequestLine(LineFault::Method))?;
+    let Ok(method) = Method::from_bytes(method.as_bytes()) else {
+        return Some(Err(Refusal::BadRequestLine(LineFault::Method)));
+    };
     if !is_target(&method, target.as_bytes()) {
-        return Err(Refusal::BadTarget);
+        return Some(Err(Refusal::BadTarget));
     }
-    let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-    let facts = framing.decide(&method, version, limits.max_body_bytes)?;
-    Ok((method, version, facts))
+    head.version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    head.facts = match framing.decide(&method, head.version, limits.max_body_bytes) {
+        Ok(facts) => facts,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    head.method = method;
+    head.target = Span { start: (target_at - start) as u32, len: target.len() as u32 };
+    head.query = query;
+    Some(Ok((start, end)))
 }
 
 fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {

@@ -6,8 +6,6 @@
 //!                                  └──► lingering (anything else: the connection ends with the answer)
 //! ```
 
-use std::sync::Arc;
-
 use bytes::{Buf, Bytes, BytesMut};
 use http::StatusCode;
 
@@ -23,7 +21,7 @@ use super::parse;
 use super::refusal::Refusal;
 use super::scan::{Scan, Section};
 use super::state::{Persistence, Receiving, Sending};
-use super::work::{BodyRest, BodyState, RequestFacts, Taking};
+use super::work::{BodyRest, BodyState, RequestFacts, Taking, Work};
 use crate::fields::Fields;
 use crate::flow::{CloseReason, DeadlineKind};
 use crate::info::ExchangeId;
@@ -53,6 +51,9 @@ impl Connection {
             Taking::Wanted | Taking::Dropped => return Ok(()),
         }
         work.body.taking = Taking::Wanted;
+        if self.state.receiving == Receiving::Body {
+            self.handler_deadline = Instant::NEVER;
+        }
         self.arm_body(turn.now);
         self.arm_write(turn.now);
         Ok(())
@@ -70,6 +71,7 @@ impl Connection {
             work.body.paused_at = turn.now;
             if self.state.receiving == Receiving::Body {
                 self.receive_deadline = Instant::NEVER;
+                self.arm_handler(turn.now);
             }
         }
         Ok(())
@@ -115,7 +117,7 @@ impl Connection {
         &mut self,
         input: &mut BytesMut,
         turn: &mut Turn<'_>,
-    ) -> Result<Option<(ExchangeId, RequestHead)>, Refusal> {
+    ) -> Result<Option<Box<RequestHead>>, Refusal> {
         if input.is_empty() && self.work.as_ref().is_none_or(|work| work.inbox.is_empty()) {
             if self.input_ended {
                 self.finish_idle(CloseReason::PeerClosed, turn.now);
@@ -128,12 +130,13 @@ impl Connection {
             self.finish_idle(CloseReason::Drained, turn.now);
             return Ok(None);
         }
-        let settings = Arc::clone(&self.settings);
-        let work = self.work(turn.pool);
+        let work = self.work.get_or_insert_with(|| Work::lend(turn.pool));
+        let mut head = turn.pool.take().unwrap_or_else(|| Box::new(RequestHead::vacant()));
         let (source, scan) = work.source(input);
-        let Some(head) = parse::request_head(source, scan, &settings.limits)? else {
+        if !parse::request_head(source, &mut head, scan, &self.settings.limits)? {
+            turn.pool.give(head);
             return self.partial_head(input, turn.now);
-        };
+        }
         *scan = Scan::new(Section::Head);
         work.request = RequestFacts::of(&head);
         work.body = BodyState::declared(head.body_length(), turn.now);
@@ -143,13 +146,13 @@ impl Connection {
         if !head.wants_persistence() {
             self.state.persistence = Persistence::PeerEnds;
         }
-        if settings.limits.max_requests.is_some_and(|max| self.exchanges >= max) {
+        if self.settings.limits.max_requests.is_some_and(|max| self.exchanges >= max) {
             self.state.persistence = Persistence::WeEnd;
         }
         self.receive_deadline = Instant::NEVER;
-        self.handler_deadline = after(turn.now, settings.deadlines.handler);
+        self.arm_handler(turn.now);
         turn.allowance = turn.allowance.saturating_sub(1);
-        Ok(Some((self.exchange_id(), head)))
+        Ok(Some(head))
     }
 
     /// Part of a head is there, and no more of it yet.
@@ -157,7 +160,7 @@ impl Connection {
         &mut self,
         input: &mut BytesMut,
         now: Instant,
-    ) -> Result<Option<(ExchangeId, RequestHead)>, Refusal> {
+    ) -> Result<Option<Box<RequestHead>>, Refusal> {
         if self.drain != Drain::No {
             self.finish_idle(CloseReason::Drained, now);
             return Ok(None);
@@ -180,7 +183,6 @@ impl Connection {
 
     pub(super) fn poll_body(&mut self, input: &mut BytesMut, turn: &Turn<'_>) -> Result<Step, Refusal> {
         let id = self.exchange_id();
-        let settings = Arc::clone(&self.settings);
         let input_ended = self.input_ended;
         let Some(work) = &mut self.work else { return Ok(Step::Wait) };
         if matches!(work.body.taking, Taking::Held | Taking::Paused) {
@@ -188,7 +190,7 @@ impl Connection {
         }
         let mut body = work.body;
         let (source, scan) = work.source(input);
-        let step = poll_rest(&mut body, source, scan, &settings.limits)?;
+        let step = poll_rest(&mut body, source, scan, &self.settings.limits)?;
         work.body = body;
         work.free_inbox();
         let dropped = body.taking == Taking::Dropped;
@@ -203,6 +205,7 @@ impl Connection {
             RestStep::End(trailers) => {
                 self.state.request_complete();
                 self.receive_deadline = Instant::NEVER;
+                self.arm_handler(turn.now);
                 self.settle(turn.now);
                 Ok(if dropped { Step::Again } else { Step::Event(Event::BodyEnd { id, trailers }) })
             }
@@ -251,7 +254,6 @@ impl Connection {
 }
 
 /// What polling a body came to.
-#[expect(clippy::large_enum_variant, reason = "an event is handed through once")]
 pub(super) enum Step {
     Event(Event),
     /// Something moved that nobody need hear of.
@@ -259,12 +261,11 @@ pub(super) enum Step {
     Wait,
 }
 
-#[expect(clippy::large_enum_variant, reason = "trailers are handed through once a body at most")]
 enum RestStep {
     Data(Bytes),
     /// The body's data has ended; something follows.
     Moved,
-    End(Option<Trailers>),
+    End(Option<Box<Trailers>>),
     Partial,
 }
 
@@ -305,7 +306,7 @@ fn poll_rest(
             Some(trailers) => {
                 body.rest = BodyRest::End;
                 *scan = Scan::new(Section::Head);
-                Ok(RestStep::End((!trailers.is_empty()).then_some(trailers)))
+                Ok(RestStep::End((!trailers.is_empty()).then(|| Box::new(trailers))))
             }
             None => Ok(RestStep::Partial),
         },

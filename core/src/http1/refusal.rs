@@ -38,10 +38,15 @@ pub enum Refusal {
         /// The limit, in lines.
         limit: usize,
     },
-    /// The body is, or declares to be, longer than `limits.max_body_bytes`, or than the handler takes.
+    /// The body is, or declares to be, longer than `limits.max_body_bytes`.
     BodyTooLarge {
         /// The limit, in bytes.
         limit: u64,
+    },
+    /// The body is, or declares to be, longer than its handler collects.
+    BodyOverHandlerLimit {
+        /// The limit, in bytes.
+        limit: usize,
     },
     /// The request line is malformed (RFC 9112 §3).
     BadRequestLine(LineFault),
@@ -179,7 +184,7 @@ impl Refusal {
             Self::HeaderTooLarge { .. } | Self::FieldLineTooLong { .. } | Self::TooManyFields { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
-            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge { .. } | Self::BodyOverHandlerLimit { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -228,7 +233,10 @@ impl fmt::Display for Refusal {
                 write!(f, "header section has more field lines than limits.max_fields = {limit}; send fewer")
             }
             Self::BodyTooLarge { limit } => {
-                write!(f, "body is over the limit of {limit} bytes (limits.max_body_bytes); send it in parts")
+                write!(f, "body is over limits.max_body_bytes = {limit}; send it in parts")
+            }
+            Self::BodyOverHandlerLimit { limit } => {
+                write!(f, "body is over the {limit} bytes that are taken here; send less at once")
             }
             Self::BadRequestLine(fault) => write!(f, "request line {fault}"),
             Self::BadTarget => f.write_str(

@@ -54,6 +54,11 @@ impl Scan {
         Self { section, fields_start: (section == Section::Trailers).then_some(0), ..Self::default() }
     }
 
+    /// Whether nothing was searched yet, in a head.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.searched == 0 && self.section == Section::Head
+    }
+
     /// Whether the request line named a minor version above 1.1's, to be read as 1.1.
     pub(crate) const fn newer_minor(&self) -> bool {
         self.newer_minor
@@ -252,8 +257,28 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
 /// A byte a request target may hold. Wider than RFC 3986 by what browsers send unencoded (`|`, `^`, `{`, `}`, `[`, `]`,
 /// `\`, `` ` ``), none of which frames anything; a fragment, quotes, angle brackets and all beyond ASCII stay out.
 pub(crate) const fn is_target_byte(byte: u8) -> bool {
-    matches!(byte, 0x21..=0x7e) && !matches!(byte, b'#' | b'"' | b'<' | b'>')
+    TARGET_BYTES[byte as usize]
 }
+
+/// Where the query begins in a target whose bytes may all stand there; `None` where one may not.
+pub(crate) fn query_start(target: &[u8]) -> Option<Option<u32>> {
+    let path = target.iter().take_while(|byte| **byte != b'?' && is_target_byte(**byte)).count();
+    let rest = &target[path..];
+    if rest.is_empty() {
+        return Some(None);
+    }
+    (rest[0] == b'?' && rest.iter().all(|byte| is_target_byte(*byte))).then_some(Some(path as u32))
+}
+
+static TARGET_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte <= 0x7e {
+        table[byte] = !matches!(byte as u8, b'#' | b'"' | b'<' | b'>');
+        byte += 1;
+    }
+    table
+};
 
 /// Whether `target`, of whose bytes each may stand in a target, has the form its method asks for (RFC 9112 §3.2).
 pub(crate) fn is_target(method: &http::Method, target: &[u8]) -> bool {

@@ -124,12 +124,11 @@ impl Work {
         pool.take().unwrap_or_default()
     }
 
-    /// Gives `self` back. Nothing of the connection stays in it.
+    /// Gives `self` back, [spare](Self::is_spare) as it is: nothing of the connection stays in it.
     pub(crate) fn give_back(mut self: Box<Self>, pool: &mut Pool) {
-        self.inbox = BytesMut::new();
+        debug_assert!(self.is_spare());
+        self.free_inbox();
         self.scan = Scan::new(Section::Head);
-        self.output.clear();
-        self.in_flight = 0;
         pool.give(self);
     }
 

@@ -305,6 +305,11 @@ impl<F: Flow> Rig<F> {
         self.flow.close_reason()
     }
 
+    /// What the read side wants.
+    pub fn next_read_operation(&self) -> ReadOperation {
+        self.flow.next_read_operation()
+    }
+
     /// Who can unblock the flow.
     pub fn waiting_on(&self) -> Waiting {
         self.flow.waiting_on()

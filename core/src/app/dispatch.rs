@@ -1,0 +1,271 @@
+//! From events to what the application wants done: handlers are called, and their outcomes begun.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::body::{BodyError, Inner};
+use super::clock::Clock;
+use super::exchange::{Collected, Exchange, Stage};
+use super::failure::Failure;
+use super::observer::RequestEnd;
+use super::outcome::{CollectHandler, Deferred, Outcome, Reply, Upgrade};
+use super::pipe::{Feed, Incoming};
+use super::request::Request;
+use super::response::Response;
+use super::serve::{Panicked, Serve};
+use super::service::{Context, Service, send_interim};
+use super::track::Track;
+use crate::fields::Fields;
+use crate::http1::{BodyLength, Connection, Event, Refusal, RequestHead, Trailers};
+use crate::info::ExchangeId;
+use crate::job::job_with;
+use crate::turn::Turn;
+
+impl<S: Service> Serve<S> {
+    /// Takes every event there is, and answers what can be answered in place. Says whether there were any.
+    pub(super) fn pump(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> bool {
+        let mut any = false;
+        while let Some(event) = self.connection.poll_event(input, turn) {
+            any = true;
+            match event {
+                Event::Request { id, head } => self.request(id, head, turn),
+                Event::Body { data, .. } => self.body(data, turn),
+                Event::BodyEnd { trailers, .. } => self.body_end(trailers, turn),
+                Event::Refused { id, refusal } => self.refused(id, refusal, turn),
+            }
+        }
+        any
+    }
+
+    // ---- events ----
+
+    pub(super) fn request(&mut self, id: ExchangeId, head: Box<RequestHead>, turn: &mut Turn<'_>) {
+        self.track = Track::begin(self.shared.observer.as_deref(), Some(&head), turn.now);
+        let mut request = Request::new(head, id, &self.info);
+        if *request.method() == Method::OPTIONS && request.target() == "*" {
+            return self.answer(Response::new(StatusCode::NO_CONTENT), turn);
+        }
+        let mut clock = None;
+        let outcome = self.call(id, &mut clock, turn, |service, context| {
+            if *request.method() == Method::CONNECT {
+                service.connect(&mut request, context)
+            } else {
+                service.call(&mut request, context)
+            }
+        });
+        match outcome {
+            Ok(Outcome::Reply(response)) if matches!(response.body.0, Inner::Empty | Inner::Full(_)) => {
+                self.answer(response, turn);
+                Connection::recycle(request.into_head(), turn);
+            }
+            Ok(outcome) => {
+                self.exchange = Some(Box::new(Exchange::new(id, request, clock)));
+                self.proceed(outcome, turn);
+            }
+            Err(Panicked) => self.fail(Failure::Panicked, turn),
+        }
+    }
+
+    pub(super) fn body(&mut self, data: Bytes, turn: &mut Turn<'_>) {
+        if let Some(track) = &mut self.track {
+            track.request_body_bytes += data.len() as u64;
+        }
+        let Some(exchange) = &mut self.exchange else { return };
+        if let Stage::Collecting { collected, max_bytes, .. } = &mut exchange.stage {
+            if collected.len() + data.len() > *max_bytes {
+                let limit = *max_bytes;
+                return self.fail(Failure::Refused(Refusal::BodyOverHandlerLimit { limit }), turn);
+            }
+            if let Err(refusal) = collected.push(data, &self.shared.memory) {
+                self.fail(Failure::Refused(refusal), turn);
+            }
+        } else if let Some(feed) = &exchange.feed {
+            feed.push(data, turn.waker);
+        }
+    }
+
+    pub(super) fn body_end(&mut self, trailers: Option<Box<Trailers>>, turn: &mut Turn<'_>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        if let Some(feed) = &exchange.feed {
+            feed.end(Ok(trailers.map(|trailers| to_fields(&trailers))), Some(turn.waker));
+            return;
+        }
+        match core::mem::replace(&mut exchange.stage, Stage::Calling) {
+            Stage::Collecting { collected, then, .. } => self.collected(collected.finish(), then, turn),
+            other => exchange.stage = other,
+        }
+    }
+
+    pub(super) fn refused(&mut self, id: ExchangeId, refusal: Refusal, turn: &mut Turn<'_>) {
+        if self.track.is_none() && self.exchange.is_none() && self.connection.open_exchange() == Some(id) {
+            self.track = Track::begin(self.shared.observer.as_deref(), None, turn.now);
+        }
+        if let Some(feed) = self.exchange.as_ref().and_then(|exchange| exchange.feed.as_ref()) {
+            feed.end(Err(BodyError::Broken), Some(turn.waker));
+        }
+        self.fail(Failure::Refused(refusal), turn);
+    }
+
+    // ---- outcomes ----
+
+    /// Calls the application. Whatever it does, the connection stands.
+    pub(super) fn call(
+        &mut self,
+        id: ExchangeId,
+        clock: &mut Option<Clock>,
+        turn: &mut Turn<'_>,
+        handler: impl FnOnce(&S, &mut Context<'_>) -> Outcome,
+    ) -> Result<Outcome, Panicked> {
+        let mut interim = Vec::new();
+        let mut context = Context {
+            info: &self.info,
+            state: &mut self.state,
+            connection: &mut self.connection,
+            exchange: id,
+            clock,
+            now: turn.now,
+            interim: &mut interim,
+        };
+        let service = &self.shared.service;
+        let outcome = catch_unwind(AssertUnwindSafe(|| handler(service, &mut context))).map_err(|_| Panicked);
+        if !interim.is_empty() {
+            send_interim(&mut self.connection, id, &mut interim, turn);
+        }
+        outcome
+    }
+
+    /// Calls a handler of the exchange in progress again, and goes on with what it says.
+    pub(super) fn call_again(
+        &mut self,
+        turn: &mut Turn<'_>,
+        handler: impl FnOnce(&mut Request, &mut Context<'_>) -> Outcome,
+    ) -> Option<Outcome> {
+        let mut exchange = self.exchange.take()?;
+        let mut clock = exchange.clock.take();
+        let outcome =
+            self.call(exchange.id, &mut clock, turn, |_, context| handler(&mut exchange.request, context));
+        exchange.clock = clock;
+        self.exchange = Some(exchange);
+        match outcome {
+            Ok(outcome) => Some(outcome),
+            Err(Panicked) => {
+                self.fail(Failure::Panicked, turn);
+                None
+            }
+        }
+    }
+
+    /// Does what a handler of the exchange in progress wants done.
+    pub(super) fn proceed(&mut self, mut outcome: Outcome, turn: &mut Turn<'_>) {
+        loop {
+            let Some(exchange) = &mut self.exchange else { return };
+            let next = match outcome {
+                Outcome::Reply(response) => return self.answer(response, turn),
+                Outcome::Collect(collect) => {
+                    let declared = exchange.request.body_length();
+                    if exchange.body_given || declared == BodyLength::Empty {
+                        exchange.body_given = true;
+                        self.call_again(turn, |request, context| {
+                            (collect.then)(request, Bytes::new(), context)
+                        })
+                    } else {
+                        let limit = collect.max_bytes;
+                        if matches!(declared, BodyLength::Known(length) if length > limit as u64) {
+                            let refusal = Refusal::BodyOverHandlerLimit { limit };
+                            return self.fail(Failure::Refused(refusal), turn);
+                        }
+                        exchange.body_given = true;
+                        exchange.stage = Stage::Collecting {
+                            collected: Collected::default(),
+                            max_bytes: limit,
+                            then: collect.then,
+                        };
+                        // The exchange is open, so it can ask for its body.
+                        let _ = self.connection.want_body(exchange.id, turn);
+                        return;
+                    }
+                }
+                Outcome::Stream(then) => {
+                    let incoming = self.incoming();
+                    self.call_again(turn, |request, context| then(request, incoming, context))
+                }
+                Outcome::Defer(defer) => {
+                    let body = self.incoming();
+                    let Some(exchange) = &mut self.exchange else { return };
+                    if let Err(refusal) = exchange.detach_request(&self.shared.memory) {
+                        return self.fail(Failure::Refused(refusal), turn);
+                    }
+                    let request = exchange.request.hand_over();
+                    let (job, pending) = job_with(defer.lane, move |completion| {
+                        (defer.work)(Deferred { request, body, reply: Reply::new(completion) });
+                    });
+                    exchange.job = Some(job);
+                    exchange.stage = Stage::Deferred(pending);
+                    return;
+                }
+                Outcome::After(after) => {
+                    exchange.stage = Stage::Waiting { until: turn.now + after.duration, then: after.then };
+                    return;
+                }
+                Outcome::Await(future) => {
+                    exchange.stage = Stage::Awaiting(future);
+                    return;
+                }
+                Outcome::Upgrade(upgrade) => return self.upgrade(*upgrade, turn),
+            };
+            match next {
+                Some(next) => outcome = next,
+                None => return,
+            }
+        }
+    }
+
+    /// The request's body as a stream, once.
+    pub(super) fn incoming(&mut self) -> Incoming {
+        let Some(exchange) = &mut self.exchange else { return Incoming::empty() };
+        let length = match exchange.request.body_length() {
+            _ if exchange.body_given => return Incoming::empty(),
+            BodyLength::Empty => return Incoming::empty(),
+            BodyLength::Known(length) => Some(length),
+            BodyLength::Chunked => None,
+        };
+        exchange.body_given = true;
+        let (feed, incoming) = Feed::new(self.shared.settings.limits.max_window_bytes, length);
+        exchange.feed = Some(feed);
+        incoming
+    }
+
+    pub(super) fn collected(&mut self, body: Bytes, then: CollectHandler, turn: &mut Turn<'_>) {
+        if let Some(outcome) = self.call_again(turn, |request, context| then(request, body, context)) {
+            self.proceed(outcome, turn);
+        }
+    }
+
+    pub(super) fn upgrade(&mut self, upgrade: Upgrade, turn: &mut Turn<'_>) {
+        let Upgrade { response, into } = upgrade;
+        let Some(exchange) = &self.exchange else { return };
+        let status = match (exchange.request.method(), response.status) {
+            (&Method::CONNECT, status) => status,
+            _ => StatusCode::SWITCHING_PROTOCOLS,
+        };
+        match self.connection.switch(exchange.id, status, &response.fields, turn) {
+            Ok(()) => {
+                self.next = Some(into);
+                self.end(Some(status), RequestEnd::Switched, None, turn);
+            }
+            Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
+        }
+    }
+}
+
+/// Trailer fields as an application sees them. They were judged when they were read: all of them fit.
+fn to_fields(trailers: &Trailers) -> Fields {
+    trailers
+        .fields()
+        .filter_map(|(name, value)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
+        })
+        .collect()
+}
