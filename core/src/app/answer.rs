@@ -13,7 +13,6 @@ use super::response::Response;
 use super::serve::Serve;
 use super::service::Service;
 use crate::fields::Fields;
-use crate::flow::{AbortReason, Flow};
 use crate::http1::{AnswerLength, Sends};
 use crate::info::ExchangeId;
 use crate::turn::Turn;
@@ -113,7 +112,8 @@ impl<S: Service> Serve<S> {
                 return self.end(Some(status), RequestEnd::Answered, Some(failure), turn);
             }
         }
-        self.abort(AbortReason::Driver);
+        self.connection.fail();
+        self.end(None, RequestEnd::Cut, Some(failure), turn);
     }
 
     /// Before a whole answer: a body that the application did not see the end of is declined, so that what becomes of the

@@ -211,13 +211,17 @@ impl<S: Service> Switchable for Serve<S> {
             return None;
         }
         let make = self.next.take()?;
+        if !self.connection.is_switched() {
+            // It ended before its answer was out: nothing is left to hand over.
+            return None;
+        }
         let leftover = self.connection.take_leftover();
         let (info, now) = (self.info.clone(), turn.now);
         let flow = catch_unwind(AssertUnwindSafe(|| make(info, now)));
         match flow {
             Ok(flow) => Some(Next { flow, leftover }),
             Err(_) => {
-                self.connection.abort(AbortReason::Driver);
+                self.connection.fail();
                 None
             }
         }

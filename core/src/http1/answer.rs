@@ -344,12 +344,11 @@ fn answer_framing(
     };
     match status {
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT => {
-            if !(matches!(length, AnswerLength::Known(0)) || request.is_head || said.content_length.is_some())
-            {
+            if !(matches!(length, AnswerLength::Known(0)) || request.is_head) {
                 return Err(Misuse::TooLong);
             }
             return Ok(match (status, said.content_length) {
-                (StatusCode::RESET_CONTENT, _) => (Framing::ContentLength(0), AnswerBody::Length(0)),
+                (StatusCode::RESET_CONTENT, _) => (Framing::ContentLength(0), AnswerBody::Nothing),
                 // The length a 200 would have had (RFC 9110 §8.6).
                 (StatusCode::NOT_MODIFIED, Some(said)) => (Framing::ContentLength(said), AnswerBody::Nothing),
                 _ => (Framing::Unsaid, AnswerBody::Nothing),

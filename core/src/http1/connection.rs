@@ -275,6 +275,11 @@ impl Connection {
         self.close(CloseReason::Aborted(reason));
     }
 
+    /// *Command.* Ends the connection now: the application failed and leaves nothing to go on with.
+    pub fn fail(&mut self) {
+        self.close(CloseReason::ApplicationFailed);
+    }
+
     // ---- output ----
 
     /// *Command.* Lets go of the driver's read buffers: to be called when output was left after a write.
@@ -408,7 +413,8 @@ impl Connection {
     pub(super) fn settle(&mut self, now: Instant) {
         let leftover = self.work.as_ref().is_some_and(|work| !work.inbox.is_empty());
         if self.state.settle(leftover) {
-            self.receive_deadline = after(now, self.settings.deadlines.idle);
+            // Idle time begins when the answer is out: see `flushed`.
+            self.receive_deadline = Instant::NEVER;
         }
         self.flushed(now);
     }

@@ -1,0 +1,12 @@
+//! HTTP through the rig: what a peer sends, what it gets, and how the connection ends.
+//!
+//! No socket, no thread that sleeps, no clock that runs: the rig plays peer, time and job threads, and holds the flow to
+//! its laws at every call. `kit` holds one conversation in every way it can be cut (law 9).
+
+mod kit;
+
+mod answering;
+mod expectation;
+mod persistence;
+mod pipelining;
+mod switching;
