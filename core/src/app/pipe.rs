@@ -13,13 +13,14 @@ use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::{Buf, Bytes};
 
 use super::body::{BodyError, Frame};
 use super::memory::{Charge, MemoryBudget};
 use crate::fields::Fields;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 struct Pipe {
     /// The body's length, where it is known beforehand.
