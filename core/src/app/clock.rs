@@ -38,9 +38,12 @@ impl Clock {
         Sleep { clock: self.clone(), state: SleepState::New(duration) }
     }
 
-    /// Moves the clock on.
+    /// Moves the clock on. Whoever asked to be woken by then is about to be polled, and has no further claim to the flow's
+    /// deadline: a sleep that nobody looks at again must not keep the driver awake.
     pub(crate) fn advance(&self, now: Instant) {
-        self.lock().now = now;
+        let mut state = self.lock();
+        state.now = now;
+        state.sleepers.retain(|(_, at)| *at > now);
     }
 
     /// When the first sleeper is to be woken.
@@ -106,5 +109,40 @@ impl Drop for Sleep {
         if let SleepState::Until(id, _) = self.state {
             self.clock.lock().sleepers.retain(|(sleeper, _)| *sleeper != id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::future::poll_fn;
+
+    use super::*;
+    use crate::app::{Http, Outcome, service_fn};
+    use crate::testing::Rig;
+
+    #[test]
+    fn sleep_that_passed_and_is_looked_at_no_more_is_no_deadline() {
+        let service = service_fn(|_, context| {
+            let clock = context.clock();
+            Outcome::future(async move {
+                let mut first = clock.sleep(Duration::from_millis(10));
+                let mut second = clock.sleep(Duration::from_millis(5));
+                // Both are polled; the second ends the race, and the first lives on unseen.
+                poll_fn(|context| {
+                    let _ = Pin::new(&mut first).poll(context);
+                    Pin::new(&mut second).poll(context)
+                })
+                .await;
+                clock.sleep(Duration::from_millis(100)).await;
+                drop(first);
+                "awake"
+            })
+        });
+        let mut rig = Rig::connect(&Http::new(service));
+        rig.read("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        rig.advance(Duration::from_millis(50));
+        assert!(rig.deadline().is_some_and(|deadline| deadline.at > rig.now()), "{:?}", rig.deadline());
+        rig.advance(Duration::from_millis(60));
+        assert!(rig.written().ends_with(b"awake"));
     }
 }

@@ -328,12 +328,12 @@ impl State {
             Appetite::Sated
         } else if self.reader_gone {
             Appetite::Gone
-        } else if !self.wanted {
-            Appetite::None
-        } else if self.has_room() {
+        } else if !self.has_room() {
+            Appetite::Full
+        } else if self.wanted {
             Appetite::Hungry
         } else {
-            Appetite::Full
+            Appetite::None
         }
     }
 }

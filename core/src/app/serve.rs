@@ -165,10 +165,10 @@ impl<S: Service> Flow for Serve<S> {
             return;
         }
         loop {
-            let events = self.connection.has_kept_input() && self.pump(&mut BytesMut::new(), turn);
             let moved = self.advance(turn);
             let tended = self.tend_feed(turn);
-            if !events && !moved && !tended {
+            let events = self.connection.has_kept_input() && self.pump(&mut BytesMut::new(), turn);
+            if !moved && !tended && !events {
                 break;
             }
         }

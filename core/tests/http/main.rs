@@ -6,7 +6,13 @@
 mod kit;
 
 mod answering;
+mod deadlines;
+mod draining;
+mod early;
 mod expectation;
+mod limits;
 mod persistence;
 mod pipelining;
+mod streaming;
+mod strictness;
 mod switching;
