@@ -132,7 +132,7 @@ impl Body {
                 self.0 = Inner::Empty;
                 Poll::Ready((!data.is_empty()).then_some(Ok(Frame::Data(data))))
             }
-            Inner::Incoming(incoming) => incoming.poll_frame(context),
+            Inner::Incoming(incoming) => incoming.poll_at_most(context, room),
             Inner::Source(source) => source.poll_frame(context, room),
         }
     }

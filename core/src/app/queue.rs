@@ -52,17 +52,15 @@ impl Queue {
         self.pieces.push_back(Piece { data: Data::Whole(data), charge: None });
     }
 
-    /// Puts data back that was not used after all.
-    pub(crate) fn put_back(&mut self, data: Bytes) {
-        self.bytes += data.len();
-        self.pieces.push_front(Piece { data: Data::Whole(data), charge: None });
-    }
-
-    /// Takes data from the front.
-    pub(crate) fn pop(&mut self) -> Option<Bytes> {
-        let data = match self.pieces.pop_front()?.data {
-            Data::Whole(data) => data,
-            Data::Block(block) => block.freeze(),
+    /// Takes up to `max` bytes, at least one, from the front.
+    pub(crate) fn pop(&mut self, max: usize) -> Option<Bytes> {
+        let data = match &mut self.pieces.front_mut()?.data {
+            Data::Whole(data) if data.len() > max => data.split_to(max.max(1)),
+            Data::Block(block) if block.len() > max => block.split_to(max.max(1)).freeze(),
+            Data::Whole(_) | Data::Block(_) => match self.pieces.pop_front()?.data {
+                Data::Whole(data) => data,
+                Data::Block(block) => block.freeze(),
+            },
         };
         self.bytes -= data.len();
         Some(data)
@@ -145,21 +143,14 @@ mod tests {
                 expected.extend_from_slice(&data);
                 queue.push(Bytes::from(data));
                 match step {
-                    0 => popped.extend(queue.pop().unwrap()),
-                    1 => {
-                        let mut data = queue.pop().unwrap();
-                        popped.push(data[0]);
-                        bytes::Buf::advance(&mut data, 1);
-                        if !data.is_empty() {
-                            queue.put_back(data);
-                        }
-                    }
+                    0 => popped.extend(queue.pop(usize::MAX).unwrap()),
+                    1 if !queue.is_empty() => popped.extend(queue.pop(len).unwrap()),
                     2 => prop_assert!(queue.detach(&memory)),
                     _ => {}
                 }
                 prop_assert_eq!(queue.bytes(), expected.len() - popped.len());
             }
-            while let Some(data) = queue.pop() {
+            while let Some(data) = queue.pop(usize::MAX) {
                 popped.extend(data);
             }
             prop_assert!(queue.is_empty());
@@ -186,6 +177,6 @@ mod tests {
         let data = Bytes::from(vec![7; SMALL_BYTES]);
         queue.push(data.clone());
         queue.push(data.clone());
-        assert_eq!(queue.pop().unwrap().as_ptr(), data.as_ptr());
+        assert_eq!(queue.pop(usize::MAX).unwrap().as_ptr(), data.as_ptr());
     }
 }
