@@ -142,17 +142,14 @@ fn keep_alive_get_allocates_nothing() {
 }
 
 #[test]
-fn collected_kibibyte_costs_one_allocation() {
-    assert!(
-        allocations_of(&[&post("/collect", 1024)]) <= 1,
-        "{}",
-        allocations_of(&[&post("/collect", 1024)])
-    );
+fn collected_kibibyte_allocates_nothing() {
+    assert_eq!(allocations_of(&[&post("/collect", 1024)]), 0);
 }
 
 #[test]
 fn echoed_kibibyte_costs_one_allocation() {
-    assert!(allocations_of(&[&post("/echo", 1024)]) <= 1, "{}", allocations_of(&[&post("/echo", 1024)]));
+    // The pipe between the connection and whoever reads the body, on whichever thread.
+    assert_eq!(allocations_of(&[&post("/echo", 1024)]), 1);
 }
 
 #[test]
