@@ -20,9 +20,12 @@ const SMALL_BYTES: usize = 512;
 const BLOCK_BYTES: usize = 1024;
 
 /// Pieces in order.
+///
+/// The first has a place of its own: where the reader keeps up, which is the common case, nothing is allocated to queue it.
 #[derive(Default)]
 pub(crate) struct Queue {
-    pieces: VecDeque<Piece>,
+    first: Option<Piece>,
+    rest: VecDeque<Piece>,
     bytes: usize,
 }
 
@@ -44,23 +47,35 @@ impl Queue {
     pub(crate) fn push(&mut self, data: Bytes) {
         self.bytes += data.len();
         if data.len() < SMALL_BYTES
-            && let Some(last) = self.pieces.back_mut()
+            && let Some(last) = self.rest.back_mut().or(self.first.as_mut())
             && last.join(&data)
         {
             return;
         }
-        self.pieces.push_back(Piece { data: Data::Whole(data), charge: None });
+        let piece = Piece { data: Data::Whole(data), charge: None };
+        if self.is_empty() {
+            self.first = Some(piece);
+        } else {
+            self.rest.push_back(piece);
+        }
     }
 
     /// Takes up to `max` bytes, at least one, from the front.
     pub(crate) fn pop(&mut self, max: usize) -> Option<Bytes> {
-        let data = match &mut self.pieces.front_mut()?.data {
-            Data::Whole(data) if data.len() > max => data.split_to(max.max(1)),
-            Data::Block(block) if block.len() > max => block.split_to(max.max(1)).freeze(),
-            Data::Whole(_) | Data::Block(_) => match self.pieces.pop_front()?.data {
-                Data::Whole(data) => data,
-                Data::Block(block) => block.freeze(),
-            },
+        let mut piece = self.first.take().or_else(|| self.rest.pop_front())?;
+        let data = match piece.data {
+            Data::Whole(ref mut data) if data.len() > max => {
+                let part = data.split_to(max.max(1));
+                self.first = Some(piece);
+                part
+            }
+            Data::Block(ref mut block) if block.len() > max => {
+                let part = block.split_to(max.max(1)).freeze();
+                self.first = Some(piece);
+                part
+            }
+            Data::Whole(data) => data,
+            Data::Block(block) => block.freeze(),
         };
         self.bytes -= data.len();
         Some(data)
@@ -69,7 +84,8 @@ impl Queue {
     /// Copies what came into allocations of its own size, so that no read buffer is held by it, and takes that from the
     /// budget; says whether there was room for it.
     pub(crate) fn detach(&mut self, memory: &MemoryBudget) -> bool {
-        self.pieces.iter_mut().filter(|piece| piece.charge.is_none()).all(|piece| piece.detach(memory))
+        let mut pieces = self.first.iter_mut().chain(&mut self.rest);
+        pieces.all(|piece| piece.charge.is_some() || piece.detach(memory))
     }
 
     /// Bytes of data.
@@ -78,13 +94,13 @@ impl Queue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.first.is_none() && self.rest.is_empty()
     }
 
     /// Allocations that hold the data.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.pieces.len()
+        usize::from(self.first.is_some()) + self.rest.len()
     }
 }
 

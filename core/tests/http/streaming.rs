@@ -144,7 +144,8 @@ fn peer_that_does_not_read_is_not_read_from() {
     let mut output = Vec::new();
     while rig.flow().next_write_operation() == WriteOperation::Write {
         output.extend(rig.write_at_most(333));
-        assert!(100_000 - rig.unread() <= output.len() + 2600);
+        // The limits, overshot by a read and by one block of small pieces joined.
+        assert!(100_000 - rig.unread() <= output.len() + 2000 + 100 + 1024);
     }
     assert_eq!(one_answer(&output).body, body);
     rig.assert_reading();
