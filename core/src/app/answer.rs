@@ -22,22 +22,10 @@ impl<S: Service> Serve<S> {
     pub(super) fn answer(&mut self, response: Response, turn: &mut Turn<'_>) {
         let Some(id) = self.connection.open_exchange() else { return };
         let Response { status, fields, body } = response;
-        let length = body.length();
-        match &body.0 {
-            Inner::Empty | Inner::Full(_) => {
-                self.decline_body(id, turn);
-                let data = if let Inner::Full(data) = body.0 { data } else { Bytes::new() };
-                let sent = data.len() as u64;
-                match self.connection.reply(id, status, &fields, data, turn) {
-                    Ok(sends) => {
-                        self.count_sent(if sends == Sends::Body { sent } else { 0 });
-                        self.end(Some(status), RequestEnd::Answered, None, turn);
-                    }
-                    Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
-                }
-            }
+        match body.0 {
+            Inner::Whole(data) => self.answer_whole(id, status, &fields, data, turn),
             Inner::Incoming(_) | Inner::Source(_) => {
-                let length = length.map_or(AnswerLength::Unknown, AnswerLength::Known);
+                let length = body.length().map_or(AnswerLength::Unknown, AnswerLength::Known);
                 if let Some(exchange) = &mut self.exchange
                     && let Err(refusal) = exchange.hold_room_for(&body, &self.shared.memory)
                 {
@@ -63,6 +51,26 @@ impl<S: Service> Serve<S> {
                     Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
                 }
             }
+        }
+    }
+
+    /// Sends an answer that is whole.
+    pub(super) fn answer_whole(
+        &mut self,
+        id: ExchangeId,
+        status: StatusCode,
+        fields: &Fields,
+        data: Bytes,
+        turn: &mut Turn<'_>,
+    ) {
+        self.decline_body(id, turn);
+        let sent = data.len() as u64;
+        match self.connection.reply(id, status, fields, data, turn) {
+            Ok(sends) => {
+                self.count_sent(if sends == Sends::Body { sent } else { 0 });
+                self.end(Some(status), RequestEnd::Answered, None, turn);
+            }
+            Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
         }
     }
 
@@ -101,8 +109,7 @@ impl<S: Service> Serve<S> {
         for response in [shaped, failure.response()] {
             let Response { status, fields, body } = response;
             let data = match body.0 {
-                Inner::Full(data) => data,
-                Inner::Empty => Bytes::new(),
+                Inner::Whole(data) => data,
                 // A failure's answer is whole: nothing is left to make the rest of it.
                 Inner::Incoming(_) | Inner::Source(_) => continue,
             };
