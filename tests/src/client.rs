@@ -10,11 +10,17 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use crate::client::chunks::Chunks;
+use chunks::Chunks;
+use heads::{date_is_one_and_right, field_of, framing_of, is_unframed, lines_of, status_of, value};
+
+pub(crate) use requests::{chunked_head, get, head, post, post_chunks, post_head};
 
 mod chunks;
+mod heads;
+mod requests;
+mod tests;
 
 /// Longer than anything takes on a machine that is busy with other things; what waits for this has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -303,123 +309,6 @@ impl Answer {
         assert!(!value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()), "{name}: {value:?}");
         value.parse().unwrap()
     }
-}
-
-/// `GET target`, as a client sends it.
-pub(crate) fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: demo\r\n\r\n")
-}
-
-/// `HEAD target`.
-pub(crate) fn head(target: &str) -> String {
-    format!("HEAD {target} HTTP/1.1\r\nHost: demo\r\n\r\n")
-}
-
-/// `POST target` with a body of this length, which is still to be sent.
-pub(crate) fn post_head(target: &str, length: usize) -> String {
-    format!("POST {target} HTTP/1.1\r\nHost: demo\r\nContent-Length: {length}\r\n\r\n")
-}
-
-/// `POST target` with this body.
-pub(crate) fn post(target: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
-    let mut bytes = post_head(target, body.as_ref().len()).into_bytes();
-    bytes.extend_from_slice(body.as_ref());
-    bytes
-}
-
-/// `POST target` with a chunked body, which is still to be sent.
-pub(crate) fn chunked_head(target: &str) -> String {
-    format!("POST {target} HTTP/1.1\r\nHost: demo\r\nTransfer-Encoding: chunked\r\n\r\n")
-}
-
-/// `POST target` with a body in these chunks.
-pub(crate) fn post_chunks(target: &str, chunks: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = chunked_head(target).into_bytes();
-    for chunk in chunks {
-        bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-        bytes.extend_from_slice(chunk);
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(b"0\r\n\r\n");
-    bytes
-}
-
-/// The value of a field that occurs at most once.
-fn value<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let mut values = fields.iter().filter(|(known, _)| known == name);
-    let value = values.next().map(|(_, value)| value.as_str());
-    assert!(values.next().is_none(), "{name} more than once: {fields:?}");
-    value
-}
-
-fn is_unframed(fields: &[(String, String)]) -> bool {
-    value(fields, "content-length").is_none() && value(fields, "transfer-encoding").is_none()
-}
-
-fn framing_of(asked: Asked, status: u16, fields: &[(String, String)]) -> Framing {
-    let coding = value(fields, "transfer-encoding");
-    let length = value(fields, "content-length");
-    if let Some(coding) = coding {
-        assert_eq!(coding, "chunked");
-        assert_eq!(length, None, "a length beside chunks: {fields:?}");
-        assert_ne!(asked, Asked::Http10, "chunks for an HTTP/1.0 client");
-    }
-    match (asked, status) {
-        (_, 204) => {
-            assert!(is_unframed(fields), "204 with a body: {fields:?}");
-            Framing::None
-        }
-        (Asked::Head, _) | (_, 304) => Framing::None,
-        _ if coding.is_some() => Framing::Chunked,
-        _ if length.is_some() => Framing::Length,
-        _ => {
-            assert_eq!(
-                value(fields, "connection"),
-                Some("close"),
-                "a body to the end, unannounced: {fields:?}"
-            );
-            Framing::UntilClose
-        }
-    }
-}
-
-/// RFC 9110 §6.6.1: a server with a clock says the date, in the one form there is to send.
-fn date_is_one_and_right(fields: &[(String, String)]) {
-    let date = value(fields, "date").unwrap_or_else(|| panic!("no Date: {fields:?}"));
-    let time = httpdate::parse_http_date(date).unwrap_or_else(|_| panic!("Date: {date}"));
-    assert_eq!(httpdate::fmt_http_date(time), date, "the preferred form");
-    let now = SystemTime::now();
-    let apart = now.duration_since(time).or_else(|_| time.duration_since(now)).unwrap();
-    assert!(apart < Duration::from_secs(60), "Date: {date}, {apart:?} apart from the clock");
-}
-
-/// Lines, each ended by CRLF, without these.
-fn lines_of(section: &[u8]) -> Vec<String> {
-    let section: String = section.iter().map(|byte| char::from(*byte)).collect();
-    let lines: Vec<String> = section.split_terminator("\r\n").map(String::from).collect();
-    assert!(section.ends_with("\r\n"), "{section:?}");
-    assert!(!lines.iter().any(|line| line.contains(['\r', '\n', '\0'])), "bare line ends: {section:?}");
-    lines
-}
-
-fn status_of(line: &str) -> u16 {
-    let rest = line.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no status line: {line:?}"));
-    let (status, reason) = rest.split_once(' ').unwrap_or_else(|| panic!("no reason's space: {line:?}"));
-    assert!(status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit()), "{line:?}");
-    assert!(reason.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{line:?}");
-    let status = status.parse().unwrap();
-    assert!((100..600).contains(&status), "{line:?}");
-    status
-}
-
-/// A field's name in lower case, and its value.
-pub(super) fn field_of(line: &str) -> (String, String) {
-    let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("no colon: {line:?}"));
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    assert!(!name.is_empty() && name.bytes().all(is_token), "{line:?}");
-    let value = value.strip_prefix(' ').unwrap_or_else(|| panic!("no space behind the colon: {line:?}"));
-    assert_eq!(value, value.trim_matches([' ', '\t']), "{line:?}");
-    (name.to_ascii_lowercase(), value.to_owned())
 }
 
 /// Bytes for people, cut where they are too many: those beyond ASCII become letters of their own.

@@ -25,7 +25,10 @@ impl<S: Service> Serve<S> {
         match body.0 {
             Inner::Whole(data) => self.answer_whole(id, status, &fields, data, turn),
             Inner::Incoming(_) | Inner::Source(_) => {
-                let length = body.length().map_or(AnswerLength::Unknown, AnswerLength::Known);
+                let Ok(length) = catch_unwind(AssertUnwindSafe(|| body.length())) else {
+                    return self.fail(Failure::Panicked, turn);
+                };
+                let length = length.map_or(AnswerLength::Unknown, AnswerLength::Known);
                 if let Some(exchange) = &mut self.exchange
                     && let Err(refusal) = exchange.hold_room_for(&body, &self.shared.memory)
                 {

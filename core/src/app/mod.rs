@@ -19,6 +19,7 @@ mod observer;
 mod outcome;
 mod pipe;
 mod progress;
+mod queue;
 mod request;
 mod response;
 mod serve;

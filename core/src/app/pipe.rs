@@ -11,15 +11,16 @@
 use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
-use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::{Buf, Bytes};
 
 use super::body::{BodyError, Frame};
-use super::memory::{Charge, MemoryBudget};
+use super::memory::MemoryBudget;
+use super::queue::Queue;
 use crate::fields::Fields;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 struct Pipe {
     /// The body's length, where it is known beforehand.
@@ -31,8 +32,7 @@ struct Pipe {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<(Bytes, Option<Charge>)>,
-    bytes: usize,
+    queue: Queue,
     capacity: usize,
     end: Option<Result<Option<Fields>, BodyError>>,
     /// The reader took the end, good or bad.
@@ -72,7 +72,7 @@ impl Pipe {
 
 impl State {
     const fn has_room(&self) -> bool {
-        self.bytes < self.capacity
+        self.queue.bytes() < self.capacity
     }
 
     fn register(slot: &mut Option<Waker>, waker: &Waker) {
@@ -84,9 +84,8 @@ impl State {
     /// The next frame, for the reading end. The flag says whether the writer is to be told.
     fn take(&mut self) -> (Option<Result<Option<Frame>, BodyError>>, bool) {
         let first = !core::mem::replace(&mut self.wanted, true);
-        if let Some((data, _charge)) = self.queue.pop_front() {
-            let was_full = !self.has_room();
-            self.bytes -= data.len();
+        let was_full = !self.has_room();
+        if let Some(data) = self.queue.pop() {
             return (Some(Ok(Some(Frame::Data(data)))), first || (was_full && self.has_room()));
         }
         let frame = match &mut self.end {
@@ -180,9 +179,7 @@ impl Incoming {
     /// Data that did not fit where it was to go comes first next time.
     fn put_back(&self, data: Bytes) {
         if !data.is_empty() {
-            let mut state = self.pipe.lock();
-            state.bytes += data.len();
-            state.queue.push_front((data, None));
+            self.pipe.lock().queue.put_back(data);
         }
     }
 }
@@ -214,7 +211,6 @@ impl Drop for Incoming {
         let mut state = self.pipe.lock();
         state.reader_gone = true;
         let queue = core::mem::take(&mut state.queue);
-        state.bytes = 0;
         let writer = state.writer.take();
         drop(state);
         drop(queue);
@@ -260,8 +256,7 @@ impl Feed {
         if state.reader_gone || state.end.is_some() {
             return;
         }
-        state.bytes += data.len();
-        state.queue.push_back((data, None));
+        state.queue.push(data);
         let reader = state.reader.take();
         drop(state);
         self.pipe.tell(reader, Some(own));
@@ -286,18 +281,9 @@ impl Feed {
         state.appetite()
     }
 
-    /// Copies what waits in the queue into allocations of its own size, so that no read buffer is held by it; says whether
-    /// the budget had room for that.
+    /// Lets go of the driver's read buffers: see [`Queue::detach`]. Says whether the budget had room for that.
     pub(crate) fn detach(&self, memory: &MemoryBudget) -> bool {
-        let mut state = self.pipe.lock();
-        for (data, charge) in &mut state.queue {
-            if charge.is_none() {
-                let Some(taken) = memory.charge(data.len()) else { return false };
-                *data = Bytes::copy_from_slice(data);
-                *charge = Some(taken);
-            }
-        }
-        true
+        self.pipe.lock().queue.detach(memory)
     }
 
     pub(crate) fn has_reader(&self) -> bool {
@@ -443,8 +429,7 @@ impl Sender {
         if data.is_empty() {
             return;
         }
-        state.bytes += data.len();
-        state.queue.push_back((data, None));
+        state.queue.push(data);
         let reader = state.reader.take();
         drop(state);
         self.pipe.tell(reader, None);

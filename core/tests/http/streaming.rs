@@ -1,9 +1,8 @@
 //! Bodies while they come and go: both directions at once, each no faster than the other end takes it.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{self, Poll};
-use std::thread;
 use std::time::Duration;
 
 use anabranch_core::app::{
@@ -165,20 +164,19 @@ fn reader_that_does_not_read_stops_the_peer_at_the_window() {
     assert_eq!(rig.unread(), 10_000);
     rig.assert_yielding();
     let mut taken = 0;
-    let mut frame = || {
-        let Some(Ok(Frame::Data(data))) = poll_once(&mut deferred.body) else { return 0 };
-        data.len()
+    let frame = |body: &mut Incoming| match poll_once(body) {
+        Some(Ok(Frame::Data(data))) => data.len(),
+        _ => 0,
     };
-    assert_eq!(frame(), 0);
+    assert_eq!(frame(&mut deferred.body), 0);
     rig.run();
     for _ in 0..200 {
         let held = 10_000 - rig.unread() - taken;
         assert!(held <= 1100, "{held} bytes are held");
-        taken += frame();
+        taken += frame(&mut deferred.body);
         rig.run();
     }
     assert_eq!(taken, 10_000);
-    drop(frame);
     deferred.reply.send("done");
     rig.run();
     assert_eq!(one_answer(&rig.written()).text(), "done");
@@ -420,92 +418,6 @@ fn channel_whose_peer_is_gone_says_so() {
     assert_eq!(sender.try_send(data.clone()), Err(TrySendError::Closed(data)));
     assert_eq!(sender.send_blocking(Bytes::new()), Err(BodyError::Cancelled));
     assert_eq!(sender.write(b"x").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
-}
-
-#[test]
-fn blocking_and_async_ends_meet() {
-    let (mut sender, mut body) = Body::channel(1);
-    let writer = thread::spawn(move || {
-        for piece in 0..1000 {
-            write!(sender, "{piece} ").unwrap();
-        }
-        sender.finish();
-    });
-    let thread = thread::current();
-    let waker = task::Waker::from(Arc::new(Unpark(thread)));
-    let mut context = task::Context::from_waker(&waker);
-    let mut text = Vec::new();
-    loop {
-        match body.poll_frame(&mut context, 1) {
-            Poll::Pending => thread::park(),
-            Poll::Ready(Some(Ok(Frame::Data(data)))) => text.extend_from_slice(&data),
-            Poll::Ready(None) => break,
-            Poll::Ready(other) => panic!("{other:?}"),
-        }
-    }
-    writer.join().unwrap();
-    assert_eq!(text, (0..1000).map(|piece| format!("{piece} ")).collect::<String>().into_bytes());
-}
-
-struct Unpark(thread::Thread);
-
-impl task::Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-#[test]
-fn job_streams_its_answer_while_it_reads_the_request() {
-    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
-        Outcome::defer_with(Lane::DEFAULT, |deferred| {
-            let Deferred { mut body, reply, .. } = deferred;
-            let (mut sender, answer) = Body::channel(1 << 20);
-            reply.send(Response::ok(answer));
-            let mut text = String::new();
-            body.read_to_string(&mut text).unwrap();
-            sender.write_all(text.to_uppercase().as_bytes()).unwrap();
-            sender.finish();
-        })
-    });
-    let mut rig = rig(service);
-    rig.read(post_chunked("/", &["abc", "def"]));
-    let before = rig.wakes();
-    let job = rig.jobs().take().unwrap();
-    let lane = thread::spawn(move || job.run());
-    let mut output = Vec::new();
-    // The job asks for the body, and is given it in the run that answers its call.
-    while rig.wakes() == before {
-        thread::yield_now();
-    }
-    let flow = rig.flow();
-    pump(flow, &mut output, || lane.is_finished());
-    assert_eq!(one_answer(&output).text(), "ABCDEF");
-}
-
-/// Drives `flow` as a plain loop does, while other threads move it, until `done` and nothing is left to write.
-fn pump(flow: &mut Box<dyn Flow>, output: &mut Vec<u8>, done: impl Fn() -> bool) {
-    use anabranch_core::testing::{CountingWaker, ManualClock};
-    use anabranch_core::{Dates, Pool, Turn, WriteResult};
-    let wakes = CountingWaker::default();
-    let waker = wakes.waker();
-    let now = ManualClock::default().now();
-    let (mut dates, mut pool) = (Dates::anchored(now, Duration::ZERO), Pool::default());
-    loop {
-        let done = done();
-        let mut turn = Turn::new(now, &mut dates, &waker, &mut pool);
-        flow.run(&mut turn);
-        let mut chunks = Vec::new();
-        flow.take_output(usize::MAX, &mut chunks);
-        let chunks = chunks.concat();
-        if !chunks.is_empty() {
-            output.extend_from_slice(&chunks);
-            flow.report_write_result(WriteResult::Wrote(chunks.len()), &mut turn);
-        } else if done {
-            return;
-        }
-        thread::yield_now();
-    }
 }
 
 // ---- what a blocked flow waits for ----

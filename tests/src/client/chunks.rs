@@ -1,6 +1,7 @@
 //! A chunked body as an answer sends it (RFC 9112 §7.1): strictly, and without extensions, which the server has no use for.
 
-use super::{field_of, lines_of, text};
+use super::heads::{field_of, lines_of};
+use super::text;
 
 /// A chunked body that comes in.
 #[derive(Default)]

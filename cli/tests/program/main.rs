@@ -1,95 +1,17 @@
 //! The program itself, started as a user starts it: its one line, its exit codes, its signals.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+mod http;
+mod kit;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-/// Longer than anything here takes on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Program {
-    child: Child,
-    address: SocketAddr,
-    line: String,
-}
-
-fn anabranch(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_anabranch"));
-    command.args(arguments.split_whitespace()).env_remove("RUST_LOG").stdin(Stdio::null());
-    command
-}
-
-fn output(arguments: &str) -> Output {
-    anabranch(arguments).output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-impl Program {
-    fn serve(arguments: &str) -> Self {
-        let mut child = anabranch(&format!("serve --port 0 {arguments}"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split("://").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
-        match address {
-            Some(address) => Self { child, address, line },
-            None => {
-                let mut errors = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-                panic!("said {line:?}, then {errors}");
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Waits for the end, and gives what it said on standard error too.
-    fn end(mut self) -> (ExitStatus, String) {
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(started.elapsed() < PATIENCE, "the program does not end");
-            thread::sleep(Duration::from_millis(10));
-        };
-        let mut errors = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-        (status, errors)
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It has ended already, unless the test failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn read_all(mut stream: &TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes);
-    bytes
-}
+use kit::{Program, anabranch, ask, output, read_all, stderr};
 
 #[test]
 fn one_line_says_where_which_model_and_whom_to_signal() {
@@ -143,13 +65,6 @@ fn end_of_the_grace_time_ends_what_is_left() {
     assert_eq!(status.code(), Some(0));
     assert!(errors.contains(r#""reason":"aborted-grace""#), "{errors}");
     assert!(errors.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{errors}");
-}
-
-/// Sends a request and reads to the end of the connection.
-fn ask(program: &Program, request: &str) -> String {
-    let mut stream = program.connect();
-    stream.write_all(request.as_bytes()).unwrap();
-    String::from_utf8(read_all(&stream)).unwrap()
 }
 
 #[test]
