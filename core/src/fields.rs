@@ -66,6 +66,7 @@ impl Fields {
     }
 
     /// All lines, in order.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         let more = self.more.as_deref().map_or(&[][..], Vec::as_slice);
         self.first.iter().chain(more).map(|(name, value)| (name, value))

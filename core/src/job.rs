@@ -13,8 +13,9 @@
 use core::fmt;
 use core::task::{Poll, Waker};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 /// The name of a group of threads that run jobs behind one bounded queue: a slow path kept apart from the others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -106,6 +106,7 @@ pub mod info;
 pub mod job;
 pub mod layers;
 pub mod lifecycle;
+mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;

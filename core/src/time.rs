@@ -73,8 +73,8 @@ impl fmt::Debug for Instant {
     }
 }
 
-fn duration_nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+const fn duration_nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }
 
 /// The length of an IMF-fixdate, in bytes.
@@ -82,7 +82,8 @@ pub const DATE_BYTES: usize = 29;
 
 const LINE_START: &[u8] = b"date: ";
 const LINE_END: &[u8] = b"\r\n";
-const LINE_BYTES: usize = LINE_START.len() + DATE_BYTES + LINE_END.len();
+/// The length of the whole `Date` line, in bytes.
+pub(crate) const DATE_LINE_BYTES: usize = LINE_START.len() + DATE_BYTES + LINE_END.len();
 const TEXT: core::ops::Range<usize> = LINE_START.len()..LINE_START.len() + DATE_BYTES;
 
 /// The `Date` field's text (RFC 9110 §5.6.7, IMF-fixdate), formatted at most once a second.
@@ -94,7 +95,7 @@ const TEXT: core::ops::Range<usize> = LINE_START.len()..LINE_START.len() + DATE_
 pub struct Dates {
     anchor: Option<Anchor>,
     /// The whole field line, as HTTP/1.1 sends it.
-    line: [u8; LINE_BYTES],
+    line: [u8; DATE_LINE_BYTES],
     /// The text holds while `from <= now < until`.
     from: Instant,
     until: Instant,
@@ -153,7 +154,7 @@ impl Dates {
     }
 
     /// The field line for `now`, its CRLF included.
-    pub(crate) fn line(&mut self, now: Instant) -> Option<&[u8; LINE_BYTES]> {
+    pub(crate) fn line(&mut self, now: Instant) -> Option<&[u8; DATE_LINE_BYTES]> {
         if now < self.from || now >= self.until {
             self.format(now)?;
         }

@@ -5,3 +5,8 @@ pub mod kit;
 pub mod poll_driver;
 pub mod task_driver;
 pub mod task_server;
+
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod conformance;

@@ -22,7 +22,6 @@ impl<S: Service> Serve<S> {
     pub(super) fn answer(&mut self, response: Response, turn: &mut Turn<'_>) {
         let Some(id) = self.connection.open_exchange() else { return };
         let Response { status, fields, body } = response;
-        let length = body.length();
         match &body.0 {
             Inner::Empty | Inner::Full(_) => {
                 self.decline_body(id, turn);
@@ -37,6 +36,9 @@ impl<S: Service> Serve<S> {
                 }
             }
             Inner::Incoming(_) | Inner::Source(_) => {
+                let Ok(length) = catch_unwind(AssertUnwindSafe(|| body.length())) else {
+                    return self.fail(Failure::Panicked, turn);
+                };
                 let length = length.map_or(AnswerLength::Unknown, AnswerLength::Known);
                 if let Some(exchange) = &mut self.exchange
                     && let Err(refusal) = exchange.hold_room_for(&body, &self.shared.memory)

@@ -25,18 +25,30 @@ use crate::turn::Turn;
 
 impl<S: Service> Serve<S> {
     /// Takes every event there is, and answers what can be answered in place. Says whether there were any.
+    ///
+    /// A body that is streamed is taken a piece at a time, so that the application has had its chance with each before what
+    /// follows is judged: how far it came when a body breaks off must not depend on how the bytes were cut (law 9).
     pub(super) fn pump(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> bool {
         let mut any = false;
         while let Some(event) = self.connection.poll_event(input, turn) {
             any = true;
             match event {
                 Event::Request { id, head } => self.request(id, head, turn),
-                Event::Body { data, .. } => self.body(data, turn),
+                Event::Body { data, .. } => {
+                    self.body(data, turn);
+                    if self.is_streaming() && !self.connection.body_has_come() {
+                        break;
+                    }
+                }
                 Event::BodyEnd { trailers, .. } => self.body_end(trailers, turn),
                 Event::Refused { id, refusal } => self.refused(id, refusal, turn),
             }
         }
         any
+    }
+
+    fn is_streaming(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.feed.is_some())
     }
 
     // ---- events ----

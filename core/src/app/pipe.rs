@@ -12,7 +12,7 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::{Buf, Bytes};
 
@@ -20,6 +20,7 @@ use super::body::{BodyError, Frame};
 use super::memory::MemoryBudget;
 use super::queue::Queue;
 use crate::fields::Fields;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 struct Pipe {
     /// The body's length, where it is known beforehand.
@@ -313,12 +314,12 @@ impl State {
             Appetite::Sated
         } else if self.reader_gone {
             Appetite::Gone
-        } else if !self.wanted {
-            Appetite::None
-        } else if self.has_room() {
+        } else if !self.has_room() {
+            Appetite::Full
+        } else if self.wanted {
             Appetite::Hungry
         } else {
-            Appetite::Full
+            Appetite::None
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Serve<S> {
 pub(crate) enum Opening {
     /// With its first request.
     Open,
-    /// With a refusal, at the first run: the server has as many connections as it may.
+    /// With a refusal, at the first run or read: the server has as many connections as it may.
     Overloaded,
 }
 
@@ -81,6 +81,13 @@ impl<S: Service> Serve<S> {
             output_charge: None,
             next: None,
             opening,
+        }
+    }
+
+    /// Refuses a connection that there is no room for, before anything of it is looked at.
+    fn open(&mut self, turn: &mut Turn<'_>) {
+        if core::mem::replace(&mut self.opening, Opening::Open) == Opening::Overloaded {
+            self.connection.refuse_connection(Refusal::Overloaded, turn);
         }
     }
 }
@@ -132,6 +139,7 @@ impl<S: Service> Flow for Serve<S> {
     }
 
     fn read(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) {
+        self.open(turn);
         self.pump(input, turn);
         self.connection.keep(input, turn);
     }
@@ -156,19 +164,16 @@ impl<S: Service> Flow for Serve<S> {
     }
 
     fn run(&mut self, turn: &mut Turn<'_>) {
-        if self.opening == Opening::Overloaded {
-            self.opening = Opening::Open;
-            self.connection.refuse_connection(Refusal::Overloaded, turn);
-        }
+        self.open(turn);
         self.tend_output();
         if self.exchange.is_none() && !self.connection.has_kept_input() {
             return;
         }
         loop {
-            let events = self.connection.has_kept_input() && self.pump(&mut BytesMut::new(), turn);
             let moved = self.advance(turn);
             let tended = self.tend_feed(turn);
-            if !events && !moved && !tended {
+            let events = self.connection.has_kept_input() && self.pump(&mut BytesMut::new(), turn);
+            if !moved && !tended && !events {
                 break;
             }
         }

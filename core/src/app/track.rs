@@ -1,5 +1,7 @@
 //! What is kept of a request while somebody observes: only then.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use http::{Method, StatusCode, Version};
 
 use super::failure::Failure;
@@ -48,7 +50,7 @@ impl Track {
         end: RequestEnd,
         now: Instant,
     ) {
-        observer.request(&RequestRecord {
+        let record = RequestRecord {
             connection: info.id,
             exchange,
             peer: info.peer,
@@ -63,6 +65,8 @@ impl Track {
             took: now - self.begun,
             failure: self.failure,
             end,
-        });
+        };
+        // The answer is out already: whatever the observer does, the connection stands.
+        let _ = catch_unwind(AssertUnwindSafe(|| observer.request(&record)));
     }
 }

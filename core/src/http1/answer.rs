@@ -40,8 +40,9 @@ impl Connection {
         turn: &mut Turn<'_>,
     ) -> Result<Sends, Misuse> {
         let sends = self.respond(id, status, fields, AnswerLength::Known(body.len() as u64), turn)?;
-        let work = self.exchange(id)?;
-        if sends == Sends::Body && !body.is_empty() {
+        if sends == Sends::Body
+            && let Some(work) = &mut self.work
+        {
             work.output.push(body);
         }
         self.complete_answer(id, turn)?;
@@ -62,9 +63,8 @@ impl Connection {
         length: AnswerLength,
         turn: &mut Turn<'_>,
     ) -> Result<Sends, Misuse> {
-        self.owed(id)?;
+        let request = self.owed(id)?.request;
         let said = encode::inspect(fields)?;
-        let request = self.exchange(id)?.request;
         if status.as_u16() < 200 || (request.is_connect && status.is_success()) {
             return Err(Misuse::Status);
         }
@@ -72,7 +72,7 @@ impl Connection {
         if said.close || answer == AnswerBody::UntilClose || self.is_last() {
             self.state.persistence = Persistence::WeEnd;
         }
-        if self.state.receiving == Receiving::Body && self.exchange(id)?.body.taking == Taking::Held {
+        if self.state.receiving == Receiving::Body && self.owed(id)?.body.taking == Taking::Held {
             self.drop_body(id, turn)?;
         }
         if request.is_connect {
@@ -89,7 +89,7 @@ impl Connection {
             status,
             fields,
             said,
-            date: turn.dates.line(turn.now).map(|line| &line[..]),
+            date: turn.dates.line(turn.now),
             server: self.settings.server.as_ref(),
             framing,
             option,
@@ -127,8 +127,7 @@ impl Connection {
         turn: &Turn<'_>,
         push: fn(&mut Output, Bytes),
     ) -> Result<(), Misuse> {
-        self.begun(id)?;
-        let work = self.exchange(id)?;
+        let work = self.begun(id)?;
         match &mut work.answer {
             AnswerBody::Nothing => {}
             AnswerBody::Length(left) => {
@@ -158,8 +157,7 @@ impl Connection {
         trailers: Option<&Fields>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Misuse> {
-        self.begun(id)?;
-        let work = self.exchange(id)?;
+        let work = self.begun(id)?;
         match work.answer {
             AnswerBody::Length(left) if left > 0 => return Err(Misuse::TooShort),
             AnswerBody::Chunks => {
@@ -203,7 +201,7 @@ impl Connection {
         fields: &Fields,
         turn: &mut Turn<'_>,
     ) -> Result<(), Misuse> {
-        self.owed(id)?;
+        let work = self.owed(id)?;
         let said = encode::inspect(fields)?;
         if !(102..200).contains(&status.as_u16()) {
             return Err(Misuse::Status);
@@ -211,7 +209,6 @@ impl Connection {
         if said.close || said.content_length.is_some() {
             return Err(Misuse::FramingField);
         }
-        let work = self.exchange(id)?;
         if !work.request.http11 {
             return Err(Misuse::InterimToHttp10);
         }
@@ -233,12 +230,11 @@ impl Connection {
         fields: &Fields,
         turn: &mut Turn<'_>,
     ) -> Result<(), Misuse> {
-        self.owed(id)?;
+        let request = self.owed(id)?.request;
         let said = encode::inspect(fields)?;
         if said.close || said.content_length.is_some() {
             return Err(Misuse::FramingField);
         }
-        let request = self.exchange(id)?.request;
         let option = if request.is_connect && status.is_success() {
             ConnectionOption::Unsaid
         } else if request.is_connect || !request.offers_upgrade {
@@ -256,7 +252,7 @@ impl Connection {
             status,
             fields,
             said,
-            date: turn.dates.line(turn.now).map(|line| &line[..]),
+            date: turn.dates.line(turn.now),
             server: self.settings.server.as_ref(),
             framing: Framing::Unsaid,
             option,
@@ -306,19 +302,17 @@ impl Connection {
             )
     }
 
-    pub(super) fn owed(&self, id: ExchangeId) -> Result<(), Misuse> {
+    pub(super) fn owed(&mut self, id: ExchangeId) -> Result<&mut Work, Misuse> {
         match self.state.sending {
-            Sending::Owed if id == self.exchange_id() => Ok(()),
             Sending::Body if id == self.exchange_id() => Err(Misuse::AlreadyBegun),
-            _ => Err(Misuse::StaleExchange),
+            _ => self.exchange(id),
         }
     }
 
-    pub(super) fn begun(&self, id: ExchangeId) -> Result<(), Misuse> {
+    pub(super) fn begun(&mut self, id: ExchangeId) -> Result<&mut Work, Misuse> {
         match self.state.sending {
-            Sending::Body if id == self.exchange_id() => Ok(()),
             Sending::Owed if id == self.exchange_id() => Err(Misuse::NotBegun),
-            _ => Err(Misuse::StaleExchange),
+            _ => self.exchange(id),
         }
     }
 

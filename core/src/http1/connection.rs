@@ -20,7 +20,7 @@ use super::limits::Settings;
 use super::receive::Step;
 use super::refusal::Refusal;
 use super::state::{Receiving, Sending, State};
-use super::work::{RequestFacts, Taking, Work};
+use super::work::{BodyRest, RequestFacts, Taking, Work};
 use crate::buf::keep_tail;
 use crate::flow::{
     AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, InputEnd, ReadOperation, WriteOperation,
@@ -139,6 +139,7 @@ impl Connection {
                     Ok(Step::Event(event)) => return Some(event),
                     Ok(Step::Again) => {}
                     Ok(Step::Wait) => return None,
+                    Err(_) if self.body_is_dropped() => self.lose_dropped(CloseReason::Truncated, turn.now),
                     Err(refusal) => self.refuse(refusal, turn.now),
                 },
                 Receiving::Lingering => {
@@ -217,10 +218,7 @@ impl Connection {
                     self.refuse(Refusal::HeadTimeout, now);
                 }
                 Receiving::Body if self.body_is_dropped() => {
-                    self.reason.get_or_insert(CloseReason::TimedOut(DeadlineKind::Body));
-                    self.state.drop_rest();
-                    self.receive_deadline = Instant::NEVER;
-                    self.settle(now);
+                    self.lose_dropped(CloseReason::TimedOut(DeadlineKind::Body), now);
                 }
                 Receiving::Body => self.refuse(Refusal::BodyTimeout, now),
                 Receiving::Lingering => {
@@ -386,6 +384,12 @@ impl Connection {
         self.refused.is_some() || (waits && (kept || self.input_ended || self.drain != Drain::No))
     }
 
+    /// *Question.* Whether all of the request's body has been given out: its end, at most, is still to be told.
+    #[must_use]
+    pub fn body_has_come(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| matches!(work.body.rest, BodyRest::End | BodyRest::Length(0)))
+    }
+
     /// *Question.* Whether a request that was read waits for a turn with a fresh allowance.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
@@ -456,8 +460,9 @@ impl Connection {
     }
 
     pub(super) fn close(&mut self, reason: CloseReason) {
-        if !self.state.is_finished() {
-            self.reason.get_or_insert(reason);
+        // An end that was under way keeps its reason, unless this keeps the peer from reading what was said.
+        if !self.state.is_finished() && (self.reason.is_none() || self.pending_output() > 0) {
+            self.reason = Some(reason);
         }
         self.state.close();
         self.refused = None;
@@ -511,6 +516,10 @@ impl Connection {
     }
 
     pub(super) fn arm_body(&mut self, now: Instant) {
+        if self.state.receiving != Receiving::Body {
+            // The peer has sent all it owes.
+            return;
+        }
         let deadlines = &self.settings.deadlines;
         let Some(work) = &self.work else { return };
         let progress = after(now, deadlines.body);

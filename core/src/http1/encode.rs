@@ -4,13 +4,12 @@
 //! framing fields are written here and nowhere else).
 
 use http::StatusCode;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, SERVER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 
 use super::framing::parse_decimal;
 use super::misuse::Misuse;
 use crate::fields::Fields;
+use crate::time::DATE_LINE_BYTES;
 
 /// How long an answer's body is, as its sender knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -52,26 +51,24 @@ pub(crate) struct Said {
 /// Looks the application's fields through for what is not the application's.
 pub(crate) fn inspect(fields: &Fields) -> Result<Said, Misuse> {
     let mut said = Said::default();
-    for (name, value) in fields.iter() {
-        if *name == DATE {
-            said.date = true;
-        } else if *name == SERVER {
-            said.server = true;
-        } else if *name == CONTENT_LENGTH {
-            let length = parse_decimal(value.as_bytes()).ok_or(Misuse::ContradictingLength)?;
-            if said.content_length.replace(length).is_some_and(|other| other != length) {
-                return Err(Misuse::ContradictingLength);
+    fields.iter().try_for_each(|(name, value)| {
+        // `http` keeps names in lower case, and a name's length tells nearly all of them from these.
+        match name.as_str() {
+            "date" => said.date = true,
+            "server" => said.server = true,
+            "content-length" => {
+                let length = parse_decimal(value.as_bytes()).ok_or(Misuse::ContradictingLength)?;
+                if said.content_length.replace(length).is_some_and(|other| other != length) {
+                    return Err(Misuse::ContradictingLength);
+                }
             }
-        } else if *name == CONNECTION {
             // `close` is a wish that an application may well have; everything else is ours to say.
-            if !value.as_bytes().eq_ignore_ascii_case(b"close") {
-                return Err(Misuse::FramingField);
-            }
-            said.close = true;
-        } else if *name == TRANSFER_ENCODING || name.as_str() == "keep-alive" {
-            return Err(Misuse::FramingField);
+            "connection" if value.as_bytes().eq_ignore_ascii_case(b"close") => said.close = true,
+            "connection" | "transfer-encoding" | "keep-alive" => return Err(Misuse::FramingField),
+            _ => {}
         }
-    }
+        Ok(())
+    })?;
     Ok(said)
 }
 
@@ -81,7 +78,7 @@ pub(crate) struct Head<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) said: Said,
     /// The `Date` line, its end included.
-    pub(crate) date: Option<&'a [u8]>,
+    pub(crate) date: Option<&'a [u8; DATE_LINE_BYTES]>,
     pub(crate) server: Option<&'a HeaderValue>,
     pub(crate) framing: Framing,
     pub(crate) option: ConnectionOption,
@@ -101,7 +98,9 @@ impl Head<'_> {
         if let Some(server) = self.server
             && !self.said.server
         {
-            line(out, b"server", server.as_bytes());
+            out.extend_from_slice(b"server: ");
+            out.extend_from_slice(server.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
         field_lines(out, self.fields);
         match self.framing {
@@ -113,12 +112,12 @@ impl Head<'_> {
             }
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
-        out.extend_from_slice(match self.option {
-            ConnectionOption::Unsaid => b"\r\n".as_slice(),
-            ConnectionOption::Close => b"connection: close\r\n\r\n",
-            ConnectionOption::KeepAlive => b"connection: keep-alive\r\n\r\n",
-            ConnectionOption::Upgrade => b"connection: upgrade\r\n\r\n",
-        });
+        match self.option {
+            ConnectionOption::Unsaid => out.extend_from_slice(b"\r\n"),
+            ConnectionOption::Close => out.extend_from_slice(b"connection: close\r\n\r\n"),
+            ConnectionOption::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n\r\n"),
+            ConnectionOption::Upgrade => out.extend_from_slice(b"connection: upgrade\r\n\r\n"),
+        }
     }
 }
 
@@ -146,15 +145,15 @@ fn may_trail(name: &HeaderName) -> bool {
 }
 
 fn field_lines(out: &mut Vec<u8>, fields: &Fields) {
-    for (name, value) in fields.iter() {
-        if *name != CONTENT_LENGTH && *name != CONNECTION {
+    fields.iter().for_each(|(name, value)| {
+        if !matches!(name.as_str(), "content-length" | "connection") {
             line(out, name.as_str().as_bytes(), value.as_bytes());
         }
-    }
+    });
 }
 
+#[inline]
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

@@ -223,6 +223,17 @@ impl Connection {
         self.flushed(turn.now);
     }
 
+    /// A body that nobody wants does not come as it was declared: that harms no answer, but the connection ends with it.
+    pub(super) fn lose_dropped(&mut self, reason: CloseReason, now: Instant) {
+        self.reason.get_or_insert(reason);
+        self.state.drop_rest();
+        if self.input_ended {
+            self.state.input_closed();
+        }
+        self.receive_deadline = Instant::NEVER;
+        self.settle(now);
+    }
+
     pub(super) fn refuse(&mut self, refusal: Refusal, now: Instant) {
         self.reason.get_or_insert(match refusal {
             Refusal::HeadTimeout => CloseReason::TimedOut(DeadlineKind::Head),
@@ -231,7 +242,7 @@ impl Connection {
             Refusal::TruncatedHead | Refusal::TruncatedBody => CloseReason::Truncated,
             _ => CloseReason::Refused(refusal.status().as_u16()),
         });
-        // A discarded body that turns out malformed after its answer is told to nobody: the connection just ends.
+        // What goes wrong after the answer is told to nobody: the connection just ends.
         let told = matches!(self.state.sending, Sending::Idle | Sending::Owed | Sending::Body);
         let fresh = self.state.sending == Sending::Idle;
         self.state.refuse();

@@ -310,6 +310,11 @@ impl<F: Flow> Rig<F> {
         self.flow.next_read_operation()
     }
 
+    /// What the write side wants.
+    pub fn next_write_operation(&self) -> WriteOperation {
+        self.flow.next_write_operation()
+    }
+
     /// Who can unblock the flow.
     pub fn waiting_on(&self) -> Waiting {
         self.flow.waiting_on()

@@ -1,15 +1,12 @@
 //! `100 Continue` is sent when the application asks for the body, and only then (RFC 9110 §10.1.1).
 
-use std::io::Read;
-use std::sync::{Mutex, mpsc};
 use std::task::{self, Poll};
-use std::thread;
 use std::time::Duration;
 
+use anabranch_core::CloseReason;
 use anabranch_core::app::{
     Body, BodyError, BodySource, Context, Frame, Incoming, Outcome, Request, Response, service_fn,
 };
-use anabranch_core::{CloseReason, Lane};
 use http::StatusCode;
 
 use crate::kit::{Conversation, Parts, answers, get, rig, site};
@@ -79,42 +76,6 @@ fn future_is_waved_on_at_its_first_read_and_not_before() {
     assert_eq!(rig.written(), b"HTTP/1.1 100 Continue\r\n\r\n");
     rig.read(body);
     assert_eq!(answers(&rig.written(), &[])[0].text(), "1");
-}
-
-#[test]
-fn job_that_reads_is_waved_on_at_its_first_read() {
-    let (gate, opened) = mpsc::channel::<()>();
-    let opened = Mutex::new(Some(opened));
-    let mut rig = rig(service_fn(move |_: &mut Request, _: &mut Context<'_>| {
-        let opened = opened.lock().unwrap().take().unwrap();
-        Outcome::defer_with(Lane::DEFAULT, move |mut deferred| {
-            let mut text = String::new();
-            deferred.body.read_to_string(&mut text).unwrap();
-            opened.recv().unwrap();
-            deferred.reply.send(text);
-        })
-    }));
-    let request = expecting("/", "abc");
-    let (head, body) = request.split_at(request.len() - 3);
-    rig.read(head);
-    assert_eq!(rig.written(), b"");
-    rig.assert_yielding();
-    let before = rig.wakes();
-    let job = rig.jobs().take().unwrap();
-    let lane = thread::spawn(move || job.run());
-    // Its first read wakes the flow; nothing else could.
-    while rig.wakes() == before {
-        thread::yield_now();
-    }
-    rig.run();
-    assert_eq!(rig.written(), b"HTTP/1.1 100 Continue\r\n\r\n");
-    rig.read(body);
-    assert_eq!(rig.written(), b"");
-    gate.send(()).unwrap();
-    lane.join().unwrap();
-    rig.run();
-    assert_eq!(answers(&rig.written(), &[])[0].text(), "abc");
-    rig.assert_reading();
 }
 
 #[test]

@@ -6,7 +6,16 @@
 mod kit;
 
 mod answering;
+mod application;
+mod deadlines;
+mod draining;
+mod early;
 mod expectation;
+mod failures;
+mod lanes;
+mod limits;
 mod persistence;
 mod pipelining;
+mod streaming;
+mod strictness;
 mod switching;

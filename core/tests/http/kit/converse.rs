@@ -149,6 +149,16 @@ impl<S: Service + Clone> Conversation<S> {
         whole
     }
 
+    /// As [`hold`](Self::hold), but whole and byte by byte only.
+    #[track_caller]
+    pub(crate) fn hold_briefly(&self) -> Held {
+        let taking = Taking::Writes(usize::MAX);
+        let whole = self.hold_once(&[&self.input], taking);
+        let bytes: Vec<&[u8]> = self.input.chunks(1).collect();
+        self.compare(&whole, &bytes, taking, "byte by byte");
+        whole
+    }
+
     /// A further request behind it changes nothing of what came before, and is answered if the connection lives.
     #[track_caller]
     fn hold_with_more(&self, whole: &Held) {

@@ -1,0 +1,29 @@
+//! What each fuzz target checks, as plain functions of bytes: a target calls its own, and a test replays the kept corpus
+//! through all of them.
+//!
+//! | target | input | what must hold |
+//! |---|---|---|
+//! | [`conversation`] | cuts, then what a peer sends | the same answers and the same end as uncut (law 9) |
+//! | [`operations`] | a sequence of a driver's calls | no panic, and the rig's laws at every step |
+//! | [`head`] | a request head | what we accept httparse accepts, with the same parts |
+//! | [`chunked`] | a chunked body | the data and the verdict of a simple decoder |
+//! | [`etx`] | what an ETX-ack peer sends | no panic, the laws, the same answers as uncut |
+//! | [`lifecycle`] | a sequence of a server's events | its promises: limits, order, an end that is the end |
+
+pub mod application;
+pub mod chunked;
+pub mod conversation;
+pub mod etx;
+pub mod head;
+pub mod lifecycle;
+pub mod operations;
+
+/// All checks, by the names of their targets.
+pub const CHECKS: [(&str, fn(&[u8])); 6] = [
+    ("conversation", conversation::check),
+    ("operations", operations::check),
+    ("head", head::check),
+    ("chunked", chunked::check),
+    ("etx", etx::check),
+    ("lifecycle", lifecycle::check),
+];
