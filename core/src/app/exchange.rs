@@ -200,20 +200,43 @@ impl Collected {
     }
 
     fn append(&mut self, data: &[u8], memory: &MemoryBudget) -> Result<(), Refusal> {
-        let before = self.rest.capacity();
-        self.rest.reserve(data.len());
-        let more = self.rest.capacity() - before;
-        let granted = match &mut self.charge {
-            Some(charge) => charge.grow(more),
-            None => {
-                self.charge = memory.charge(more);
-                self.charge.is_some()
+        let (length, capacity) = (self.rest.len() + data.len(), self.rest.capacity());
+        if length > capacity {
+            // Asked for before it is allocated; doubled, so that a body in many pieces is not copied for each of them.
+            let wanted = length.max(2 * capacity);
+            let granted = match &mut self.charge {
+                Some(charge) => charge.grow(wanted - capacity),
+                None => {
+                    self.charge = memory.charge(wanted);
+                    self.charge.is_some()
+                }
+            };
+            if !granted {
+                return Err(Refusal::OutOfMemory);
             }
-        };
-        if !granted {
-            return Err(Refusal::OutOfMemory);
+            self.rest.reserve_exact(wanted - self.rest.len());
         }
         self.rest.extend_from_slice(data);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budget_is_asked_before_a_collected_body_grows() {
+        let memory = MemoryBudget::new(1000);
+        let mut collected = Collected::default();
+        for _ in 0..5 {
+            collected.push(Bytes::from(vec![7; 100]), &memory).unwrap();
+            assert!(collected.rest.capacity() <= memory.held());
+        }
+        assert_eq!(collected.push(Bytes::from(vec![7; 400]), &memory), Err(Refusal::OutOfMemory));
+        assert!(collected.rest.capacity() <= memory.held() && memory.held() <= 1000);
+        assert_eq!(collected.len(), 500);
+        drop(collected);
+        assert_eq!(memory.held(), 0);
     }
 }
