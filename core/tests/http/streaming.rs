@@ -14,9 +14,7 @@ use anabranch_core::{CloseReason, DeadlineKind, Fields, Flow, Lane, Waiting, Wri
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 
-use crate::kit::{
-    Conversation, Recorder, answers, get, http_with, one_answer, post, post_chunked, rig, site,
-};
+use crate::kit::{Conversation, Recorder, answers, get, http_with, one_answer, post, post_chunked, site};
 
 const CHUNKED: &str = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
