@@ -148,9 +148,11 @@ impl<S: Service> Serve<S> {
         status: Option<StatusCode>,
         end: RequestEnd,
         failure: Option<Failure>,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
     ) {
-        self.exchange = None;
+        if let Some(exchange) = self.exchange.take() {
+            exchange.give_back(turn.pool);
+        }
         if let (Some(mut track), Some(observer)) = (self.track.take(), self.shared.observer.as_deref()) {
             track.status = status.or(track.status);
             track.failure = failure.or(track.failure);

@@ -127,7 +127,7 @@ impl Body {
                 let data = core::mem::take(data);
                 Poll::Ready((!data.is_empty()).then_some(Ok(Frame::Data(data))))
             }
-            Inner::Incoming(incoming) => incoming.poll_frame(context),
+            Inner::Incoming(incoming) => incoming.poll_at_most(context, room),
             Inner::Source(source) => source.poll_frame(context, room),
         }
     }

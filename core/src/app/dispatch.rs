@@ -73,7 +73,7 @@ impl<S: Service> Serve<S> {
                 self.connection.recycle(request.into_head());
             }
             Ok(outcome) => {
-                self.exchange = Some(Box::new(Exchange::new(id, request, clock)));
+                self.exchange = Some(Exchange::lend(Exchange::new(id, request, clock), turn));
                 self.proceed(outcome, turn);
             }
             Err(Panicked) => self.fail(Failure::Panicked, turn),

@@ -9,10 +9,11 @@ use super::outcome::{AfterHandler, CollectHandler, ResponseFuture};
 use super::pipe::Feed;
 use super::request::Request;
 use super::response::Response;
-use crate::http1::Refusal;
+use crate::http1::{Connection, Refusal};
 use crate::info::ExchangeId;
 use crate::job::{Job, Pending};
 use crate::time::Instant;
+use crate::turn::{Pool, Turn};
 
 /// One exchange in progress.
 pub(crate) struct Exchange {
@@ -61,6 +62,29 @@ impl Exchange {
             job: None,
             charge: None,
         }
+    }
+
+    /// Boxes `exchange`, in a spare box where the driver thread has one.
+    pub(crate) fn lend(exchange: Self, turn: &mut Turn<'_>) -> Box<Self> {
+        match turn.pool.take::<Self>() {
+            Some(mut spare) => {
+                let vacant = core::mem::replace(&mut *spare, exchange);
+                Connection::recycle(vacant.request.into_head(), turn);
+                spare
+            }
+            None => Box::new(exchange),
+        }
+    }
+
+    /// Gives the box back. Nothing of the exchange stays in it.
+    pub(crate) fn give_back(mut self: Box<Self>, pool: &mut Pool) {
+        self.stage = Stage::Calling;
+        self.feed = None;
+        self.clock = None;
+        self.job = None;
+        self.charge = None;
+        self.request.vacate();
+        pool.give(self);
     }
 
     /// When time is next of interest to the application.
@@ -176,20 +200,43 @@ impl Collected {
     }
 
     fn append(&mut self, data: &[u8], memory: &MemoryBudget) -> Result<(), Refusal> {
-        let before = self.rest.capacity();
-        self.rest.reserve(data.len());
-        let more = self.rest.capacity() - before;
-        let granted = match &mut self.charge {
-            Some(charge) => charge.grow(more),
-            None => {
-                self.charge = memory.charge(more);
-                self.charge.is_some()
+        let (length, capacity) = (self.rest.len() + data.len(), self.rest.capacity());
+        if length > capacity {
+            // Asked for before it is allocated; doubled, so that a body in many pieces is not copied for each of them.
+            let wanted = length.max(2 * capacity);
+            let granted = match &mut self.charge {
+                Some(charge) => charge.grow(wanted - capacity),
+                None => {
+                    self.charge = memory.charge(wanted);
+                    self.charge.is_some()
+                }
+            };
+            if !granted {
+                return Err(Refusal::OutOfMemory);
             }
-        };
-        if !granted {
-            return Err(Refusal::OutOfMemory);
+            self.rest.reserve_exact(wanted - self.rest.len());
         }
         self.rest.extend_from_slice(data);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budget_is_asked_before_a_collected_body_grows() {
+        let memory = MemoryBudget::new(1000);
+        let mut collected = Collected::default();
+        for _ in 0..5 {
+            collected.push(Bytes::from(vec![7; 100]), &memory).unwrap();
+            assert!(collected.rest.capacity() <= memory.held());
+        }
+        assert_eq!(collected.push(Bytes::from(vec![7; 400]), &memory), Err(Refusal::OutOfMemory));
+        assert!(collected.rest.capacity() <= memory.held() && memory.held() <= 1000);
+        assert_eq!(collected.len(), 500);
+        drop(collected);
+        assert_eq!(memory.held(), 0);
     }
 }

@@ -214,7 +214,7 @@ impl<S: Service> Serve<S> {
     }
 
     /// After input that may have closed the connection under the application.
-    pub(super) fn abandon_if_closed(&mut self, turn: &Turn<'_>) {
+    pub(super) fn abandon_if_closed(&mut self, turn: &mut Turn<'_>) {
         if self.connection.open_exchange().is_none() && (self.exchange.is_some() || self.track.is_some()) {
             self.end(None, RequestEnd::Cut, None, turn);
         }

@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use super::event::Event;
 use super::head::RequestHead;
 use super::limits::Settings;
-use super::receive::Step;
+use super::receive::{Step, is_only_line_ends};
 use super::refusal::Refusal;
 use super::state::{Receiving, Sending, State};
 use super::work::{BodyRest, RequestFacts, Taking, Work};
@@ -213,6 +213,10 @@ impl Connection {
         } else if self.receive_deadline <= now {
             match self.state.receiving {
                 Receiving::Idle => self.finish_idle(CloseReason::TimedOut(self.receive_kind()), now),
+                // No request has begun: an answer now would be taken for the next one's.
+                Receiving::Head if self.work.as_ref().is_none_or(|work| is_only_line_ends(&work.inbox)) => {
+                    self.finish_idle(CloseReason::TimedOut(DeadlineKind::Head), now);
+                }
                 Receiving::Head => {
                     self.exchanges += 1;
                     self.refuse(Refusal::HeadTimeout, now);

@@ -168,7 +168,7 @@ impl Connection {
         if self.input_ended {
             let Some(work) = &mut self.work else { return Ok(None) };
             let (source, _) = work.source(input);
-            if source.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            if is_only_line_ends(source) {
                 self.finish_idle(CloseReason::PeerClosed, now);
                 return Ok(None);
             }
@@ -262,6 +262,11 @@ impl Connection {
             self.settle(now);
         }
     }
+}
+
+/// Whether nothing but what may stand before a request line has come (RFC 9112 §2.2): no request has begun.
+pub(super) fn is_only_line_ends(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 /// What polling a body came to.

@@ -64,6 +64,18 @@ fn first_byte_ends_the_wait_for_it() {
 }
 
 #[test]
+fn empty_line_without_a_request_behind_it_is_answered_by_nothing() {
+    let mut rig = with(|deadlines| deadlines.head = Some(seconds(10)));
+    rig.read(get("/hello"));
+    let _ = rig.written();
+    // Some clients send a line end too many behind a body; a 408 would be taken for their next request's answer.
+    rig.read("\r\n");
+    assert_due(&mut rig, DeadlineKind::Head, seconds(10));
+    assert_eq!(rig.written(), b"");
+    rig.assert_finished(CloseReason::TimedOut(DeadlineKind::Head));
+}
+
+#[test]
 fn head_is_due_from_its_first_byte_however_it_trickles() {
     let mut rig = with(|deadlines| deadlines.head = Some(seconds(10)));
     assert_eq!(rig.deadline(), None);
