@@ -200,7 +200,8 @@ fn strict_request_in<'b>(
         Err(refusal) => return Some(Err(refusal)),
     };
     head.method = method;
-    head.target = Span { start: (target_at - start) as u32, len: target.len() as u32 };
+    head.target.clear();
+    head.target.push_str(target);
     head.query = query;
     Some(Ok((start, end)))
 }
