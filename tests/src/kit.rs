@@ -1,7 +1,7 @@
 //! What both tiny drivers lend their flows: a clock, a lane for jobs, dates, a pool and a buffer.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use anabranch_core::drive::{self, Budget, Progress, Readiness, Wire};
 use anabranch_core::{Dates, Flow, Instant, Job, Pool, Turn};
 use bytes::BytesMut;
+use socket2::SockRef;
 
 /// A clock whose origin lies a second back, so that no instant is its origin.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,17 @@ impl Clock {
     pub fn to_std(self, instant: Instant) -> std::time::Instant {
         self.0 + Duration::from_nanos(instant.as_nanos()).saturating_sub(Duration::from_secs(1))
     }
+}
+
+/// Listens on a port of the loopback. The kernel is told to take no more output than it soon sends: else a peer that reads
+/// slowly looks, for megabytes, like one that does not read.
+///
+/// # Errors
+/// When no socket is to be had.
+pub fn listen() -> io::Result<TcpListener> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    SockRef::from(&listener).set_tcp_notsent_lowat(64 * 1024)?;
+    Ok(listener)
 }
 
 /// A thread for jobs behind a bounded queue; ends with the last sender.

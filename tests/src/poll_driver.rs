@@ -15,7 +15,7 @@ use anabranch_core::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::kit::{Clock, Lent, Socket, lane};
+use crate::kit::{Clock, Lent, Socket, lane, listen};
 
 /// A running loop; stops when it is dropped.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl PollServer {
     /// # Errors
     /// When no socket or pipe is to be had.
     pub fn start(protocol: Arc<dyn Protocol>) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let listener = listen()?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (heard, rung) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;

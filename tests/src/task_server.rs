@@ -1,7 +1,7 @@
 //! Tasks on one thread, over sockets or over pipes in memory: what the task driver is run by.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::future::block_on;
 use futures_lite::io::{AsyncReadExt, BlockOn};
 
-use crate::kit::{Clock, Lent, lane};
+use crate::kit::{Clock, Lent, lane, listen};
 use crate::task_driver::{Control, serve};
 
 /// A set of tasks that serve connections; stops when it is dropped.
@@ -57,7 +57,7 @@ impl TaskServer {
     /// # Errors
     /// When no socket is to be had.
     pub fn listen(self: &Arc<Self>) -> io::Result<SocketAddr> {
-        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0))?;
+        let listener = Async::new(listen()?)?;
         let address = listener.get_ref().local_addr()?;
         let accepting = Arc::downgrade(self);
         let accept = async move {

@@ -22,19 +22,8 @@ impl<S: Service> Serve<S> {
     pub(super) fn answer(&mut self, response: Response, turn: &mut Turn<'_>) {
         let Some(id) = self.connection.open_exchange() else { return };
         let Response { status, fields, body } = response;
-        match &body.0 {
-            Inner::Empty | Inner::Full(_) => {
-                self.decline_body(id, turn);
-                let data = if let Inner::Full(data) = body.0 { data } else { Bytes::new() };
-                let sent = data.len() as u64;
-                match self.connection.reply(id, status, &fields, data, turn) {
-                    Ok(sends) => {
-                        self.count_sent(if sends == Sends::Body { sent } else { 0 });
-                        self.end(Some(status), RequestEnd::Answered, None, turn);
-                    }
-                    Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
-                }
-            }
+        match body.0 {
+            Inner::Whole(data) => self.answer_whole(id, status, &fields, data, turn),
             Inner::Incoming(_) | Inner::Source(_) => {
                 let Ok(length) = catch_unwind(AssertUnwindSafe(|| body.length())) else {
                     return self.fail(Failure::Panicked, turn);
@@ -65,6 +54,26 @@ impl<S: Service> Serve<S> {
                     Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
                 }
             }
+        }
+    }
+
+    /// Sends an answer that is whole.
+    pub(super) fn answer_whole(
+        &mut self,
+        id: ExchangeId,
+        status: StatusCode,
+        fields: &Fields,
+        data: Bytes,
+        turn: &mut Turn<'_>,
+    ) {
+        self.decline_body(id, turn);
+        let sent = data.len() as u64;
+        match self.connection.reply(id, status, fields, data, turn) {
+            Ok(sends) => {
+                self.count_sent(if sends == Sends::Body { sent } else { 0 });
+                self.end(Some(status), RequestEnd::Answered, None, turn);
+            }
+            Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
         }
     }
 
@@ -103,8 +112,7 @@ impl<S: Service> Serve<S> {
         for response in [shaped, failure.response()] {
             let Response { status, fields, body } = response;
             let data = match body.0 {
-                Inner::Full(data) => data,
-                Inner::Empty => Bytes::new(),
+                Inner::Whole(data) => data,
                 // A failure's answer is whole: nothing is left to make the rest of it.
                 Inner::Incoming(_) | Inner::Source(_) => continue,
             };
@@ -140,9 +148,11 @@ impl<S: Service> Serve<S> {
         status: Option<StatusCode>,
         end: RequestEnd,
         failure: Option<Failure>,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
     ) {
-        self.exchange = None;
+        if let Some(exchange) = self.exchange.take() {
+            exchange.give_back(turn.pool);
+        }
         if let (Some(mut track), Some(observer)) = (self.track.take(), self.shared.observer.as_deref()) {
             track.status = status.or(track.status);
             track.failure = failure.or(track.failure);

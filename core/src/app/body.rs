@@ -69,11 +69,9 @@ pub trait BodySource: Send + 'static {
 #[derive(Default)]
 pub struct Body(pub(crate) Inner);
 
-#[derive(Default)]
 pub(crate) enum Inner {
-    #[default]
-    Empty,
-    Full(Bytes),
+    /// All there is, which may be nothing.
+    Whole(Bytes),
     Incoming(Incoming),
     Source(Box<dyn BodySource>),
 }
@@ -82,7 +80,7 @@ impl Body {
     /// No body: `Content-Length: 0` where the status allows one.
     #[must_use]
     pub const fn empty() -> Self {
-        Self(Inner::Empty)
+        Self(Inner::Whole(Bytes::new()))
     }
 
     /// A body that is made while it is sent.
@@ -112,8 +110,7 @@ impl Body {
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.0 {
-            Inner::Empty => Some(0),
-            Inner::Full(data) => Some(data.len() as u64),
+            Inner::Whole(data) => Some(data.len() as u64),
             Inner::Incoming(incoming) => incoming.length(),
             Inner::Source(source) => source.length(),
         }
@@ -126,23 +123,26 @@ impl Body {
         room: usize,
     ) -> Poll<Option<Result<Frame, BodyError>>> {
         match &mut self.0 {
-            Inner::Empty => Poll::Ready(None),
-            Inner::Full(data) => {
+            Inner::Whole(data) => {
                 let data = core::mem::take(data);
-                self.0 = Inner::Empty;
                 Poll::Ready((!data.is_empty()).then_some(Ok(Frame::Data(data))))
             }
-            Inner::Incoming(incoming) => incoming.poll_frame(context),
+            Inner::Incoming(incoming) => incoming.poll_at_most(context, room),
             Inner::Source(source) => source.poll_frame(context, room),
         }
+    }
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self::Whole(Bytes::new())
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.0 {
-            Inner::Empty => "empty",
-            Inner::Full(_) => "full",
+            Inner::Whole(_) => "whole",
             Inner::Incoming(_) => "incoming",
             Inner::Source(_) => "source",
         };
@@ -152,31 +152,31 @@ impl fmt::Debug for Body {
 
 impl From<Bytes> for Body {
     fn from(data: Bytes) -> Self {
-        Self(Inner::Full(data))
+        Self(Inner::Whole(data))
     }
 }
 
 impl From<&'static [u8]> for Body {
     fn from(data: &'static [u8]) -> Self {
-        Self(Inner::Full(Bytes::from_static(data)))
+        Self(Inner::Whole(Bytes::from_static(data)))
     }
 }
 
 impl From<&'static str> for Body {
     fn from(data: &'static str) -> Self {
-        Self(Inner::Full(Bytes::from_static(data.as_bytes())))
+        Self(Inner::Whole(Bytes::from_static(data.as_bytes())))
     }
 }
 
 impl From<String> for Body {
     fn from(data: String) -> Self {
-        Self(Inner::Full(Bytes::from(data)))
+        Self(Inner::Whole(Bytes::from(data)))
     }
 }
 
 impl From<Vec<u8>> for Body {
     fn from(data: Vec<u8>) -> Self {
-        Self(Inner::Full(Bytes::from(data)))
+        Self(Inner::Whole(Bytes::from(data)))
     }
 }
 

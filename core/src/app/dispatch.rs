@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::body::{BodyError, Inner};
+use super::body::{Body, BodyError, Inner};
 use super::clock::Clock;
 use super::exchange::{Collected, Exchange, Stage};
 use super::failure::Failure;
@@ -15,10 +15,10 @@ use super::pipe::{Feed, Incoming};
 use super::request::Request;
 use super::response::Response;
 use super::serve::{Panicked, Serve};
-use super::service::{Context, Service, send_interim};
+use super::service::{Context, Service};
 use super::track::Track;
 use crate::fields::Fields;
-use crate::http1::{BodyLength, Connection, Event, Refusal, RequestHead, Trailers};
+use crate::http1::{BodyLength, Event, Refusal, RequestHead, Trailers};
 use crate::info::ExchangeId;
 use crate::job::job_with;
 use crate::turn::Turn;
@@ -68,12 +68,12 @@ impl<S: Service> Serve<S> {
             }
         });
         match outcome {
-            Ok(Outcome::Reply(response)) if matches!(response.body.0, Inner::Empty | Inner::Full(_)) => {
-                self.answer(response, turn);
-                Connection::recycle(request.into_head(), turn);
+            Ok(Outcome::Reply(Response { status, fields, body: Body(Inner::Whole(data)) })) => {
+                self.answer_whole(id, status, &fields, data, turn);
+                self.connection.recycle(request.into_head());
             }
             Ok(outcome) => {
-                self.exchange = Some(Box::new(Exchange::new(id, request, clock)));
+                self.exchange = Some(Exchange::lend(Exchange::new(id, request, clock), turn));
                 self.proceed(outcome, turn);
             }
             Err(Panicked) => self.fail(Failure::Panicked, turn),
@@ -127,10 +127,9 @@ impl<S: Service> Serve<S> {
         &mut self,
         id: ExchangeId,
         clock: &mut Option<Clock>,
-        turn: &mut Turn<'_>,
+        turn: &Turn<'_>,
         handler: impl FnOnce(&S, &mut Context<'_>) -> Outcome,
     ) -> Result<Outcome, Panicked> {
-        let mut interim = Vec::new();
         let mut context = Context {
             info: &self.info,
             state: &mut self.state,
@@ -138,14 +137,9 @@ impl<S: Service> Serve<S> {
             exchange: id,
             clock,
             now: turn.now,
-            interim: &mut interim,
         };
         let service = &self.shared.service;
-        let outcome = catch_unwind(AssertUnwindSafe(|| handler(service, &mut context))).map_err(|_| Panicked);
-        if !interim.is_empty() {
-            send_interim(&mut self.connection, id, &mut interim, turn);
-        }
-        outcome
+        catch_unwind(AssertUnwindSafe(|| handler(service, &mut context))).map_err(|_| Panicked)
     }
 
     /// Calls a handler of the exchange in progress again, and goes on with what it says.

@@ -9,10 +9,11 @@ use super::outcome::{AfterHandler, CollectHandler, ResponseFuture};
 use super::pipe::Feed;
 use super::request::Request;
 use super::response::Response;
-use crate::http1::Refusal;
+use crate::http1::{Connection, Refusal};
 use crate::info::ExchangeId;
 use crate::job::{Job, Pending};
 use crate::time::Instant;
+use crate::turn::{Pool, Turn};
 
 /// One exchange in progress.
 pub(crate) struct Exchange {
@@ -61,6 +62,29 @@ impl Exchange {
             job: None,
             charge: None,
         }
+    }
+
+    /// Boxes `exchange`, in a spare box where the driver thread has one.
+    pub(crate) fn lend(exchange: Self, turn: &mut Turn<'_>) -> Box<Self> {
+        match turn.pool.take::<Self>() {
+            Some(mut spare) => {
+                let vacant = core::mem::replace(&mut *spare, exchange);
+                Connection::recycle(vacant.request.into_head(), turn);
+                spare
+            }
+            None => Box::new(exchange),
+        }
+    }
+
+    /// Gives the box back. Nothing of the exchange stays in it.
+    pub(crate) fn give_back(mut self: Box<Self>, pool: &mut Pool) {
+        self.stage = Stage::Calling;
+        self.feed = None;
+        self.clock = None;
+        self.job = None;
+        self.charge = None;
+        self.request.vacate();
+        pool.give(self);
     }
 
     /// When time is next of interest to the application.

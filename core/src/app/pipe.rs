@@ -14,7 +14,7 @@ use core::task::{Context, Poll, Waker};
 use std::io;
 use std::sync::{Arc, PoisonError};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use super::body::{BodyError, Frame};
 use super::memory::MemoryBudget;
@@ -81,11 +81,11 @@ impl State {
         }
     }
 
-    /// The next frame, for the reading end. The flag says whether the writer is to be told.
-    fn take(&mut self) -> (Option<Result<Option<Frame>, BodyError>>, bool) {
+    /// The next frame, of at most `max` bytes, for the reading end. The flag says whether the writer is to be told.
+    fn take(&mut self, max: usize) -> (Option<Result<Option<Frame>, BodyError>>, bool) {
         let first = !core::mem::replace(&mut self.wanted, true);
         let was_full = !self.has_room();
-        if let Some(data) = self.queue.pop() {
+        if let Some(data) = self.queue.pop(max) {
             return (Some(Ok(Some(Frame::Data(data)))), first || (was_full && self.has_room()));
         }
         let frame = match &mut self.end {
@@ -134,8 +134,17 @@ impl Incoming {
 
     /// The next frame; `Ready(None)` at the end. The waker is woken when there may be one.
     pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        self.poll_at_most(context, usize::MAX)
+    }
+
+    /// As [`poll_frame`](Self::poll_frame), with at most `max` bytes of data.
+    pub(crate) fn poll_at_most(
+        &self,
+        context: &Context<'_>,
+        max: usize,
+    ) -> Poll<Option<Result<Frame, BodyError>>> {
         let mut state = self.pipe.lock();
-        let (frame, tell) = state.take();
+        let (frame, tell) = state.take(max);
         if frame.is_none() {
             State::register(&mut state.reader, context.waker());
         }
@@ -157,9 +166,13 @@ impl Incoming {
 
     /// The next frame, waited for: only on a thread that may block, such as a lane's. `None` at the end.
     pub fn next_blocking(&mut self) -> Option<Result<Frame, BodyError>> {
+        self.next_blocking_at_most(usize::MAX)
+    }
+
+    fn next_blocking_at_most(&self, max: usize) -> Option<Result<Frame, BodyError>> {
         let mut state = self.pipe.lock();
         loop {
-            let (frame, tell) = state.take();
+            let (frame, tell) = state.take(max);
             if tell {
                 let writer = state.writer.clone();
                 drop(state);
@@ -175,15 +188,6 @@ impl Incoming {
     }
 }
 
-impl Incoming {
-    /// Data that did not fit where it was to go comes first next time.
-    fn put_back(&self, data: Bytes) {
-        if !data.is_empty() {
-            self.pipe.lock().queue.put_back(data);
-        }
-    }
-}
-
 impl io::Read for Incoming {
     /// Blocks until there is data; `Ok(0)` at the end. Trailer fields are passed over.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -191,13 +195,11 @@ impl io::Read for Incoming {
             return Ok(0);
         }
         loop {
-            match self.next_blocking() {
+            match self.next_blocking_at_most(into.len()) {
                 None => return Ok(0),
-                Some(Ok(Frame::Data(mut data))) => {
-                    let count = data.len().min(into.len());
-                    data.copy_to_slice(&mut into[..count]);
-                    self.put_back(data);
-                    return Ok(count);
+                Some(Ok(Frame::Data(data))) => {
+                    into[..data.len()].copy_from_slice(&data);
+                    return Ok(data.len());
                 }
                 Some(Ok(Frame::Trailers(_))) => {}
                 Some(Err(error)) => return Err(error.into()),

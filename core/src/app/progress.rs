@@ -3,6 +3,8 @@
 use core::task::{Context as TaskContext, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bytes::BytesMut;
+
 use super::body::{Body, Frame};
 use super::exchange::Stage;
 use super::failure::Failure;
@@ -16,6 +18,24 @@ use crate::job::JobError;
 use crate::turn::Turn;
 
 impl<S: Service> Serve<S> {
+    /// Moves whatever can move, until nothing does.
+    pub(super) fn progress(&mut self, turn: &mut Turn<'_>) {
+        loop {
+            let moved = self.advance(turn);
+            let tended = self.tend_feed(turn);
+            let events = self.connection.has_kept_input() && self.pump(&mut BytesMut::new(), turn);
+            if !moved && !tended && !events {
+                break;
+            }
+        }
+        if let Some(exchange) = &mut self.exchange
+            && let Err(refusal) = exchange.detach(&self.shared.memory)
+        {
+            self.fail(Failure::Refused(refusal), turn);
+        }
+        self.connection.keep(&mut BytesMut::new(), turn);
+    }
+
     /// Moves the exchange on as far as the application lets it. Says whether anything moved.
     pub(super) fn advance(&mut self, turn: &mut Turn<'_>) -> bool {
         let Some(exchange) = &mut self.exchange else { return false };
@@ -172,6 +192,10 @@ impl<S: Service> Serve<S> {
             return;
         }
         self.connection.detach_output();
+        if !self.output_offered {
+            // Most answers are taken by their first write, and never touch what all threads share.
+            return;
+        }
         match &mut self.output_charge {
             Some(charge) if charge.bytes() >= pending => charge.shrink(charge.bytes() - pending),
             Some(charge) => {
@@ -190,7 +214,7 @@ impl<S: Service> Serve<S> {
     }
 
     /// After input that may have closed the connection under the application.
-    pub(super) fn abandon_if_closed(&mut self, turn: &Turn<'_>) {
+    pub(super) fn abandon_if_closed(&mut self, turn: &mut Turn<'_>) {
         if self.connection.open_exchange().is_none() && (self.exchange.is_some() || self.track.is_some()) {
             self.end(None, RequestEnd::Cut, None, turn);
         }

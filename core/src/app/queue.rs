@@ -20,9 +20,12 @@ const SMALL_BYTES: usize = 512;
 const BLOCK_BYTES: usize = 1024;
 
 /// Pieces in order.
+///
+/// The first has a place of its own: where the reader keeps up, which is the common case, nothing is allocated to queue it.
 #[derive(Default)]
 pub(crate) struct Queue {
-    pieces: VecDeque<Piece>,
+    first: Option<Piece>,
+    rest: VecDeque<Piece>,
     bytes: usize,
 }
 
@@ -44,23 +47,33 @@ impl Queue {
     pub(crate) fn push(&mut self, data: Bytes) {
         self.bytes += data.len();
         if data.len() < SMALL_BYTES
-            && let Some(last) = self.pieces.back_mut()
+            && let Some(last) = self.rest.back_mut().or(self.first.as_mut())
             && last.join(&data)
         {
             return;
         }
-        self.pieces.push_back(Piece { data: Data::Whole(data), charge: None });
+        let piece = Piece { data: Data::Whole(data), charge: None };
+        if self.is_empty() {
+            self.first = Some(piece);
+        } else {
+            self.rest.push_back(piece);
+        }
     }
 
-    /// Puts data back that was not used after all.
-    pub(crate) fn put_back(&mut self, data: Bytes) {
-        self.bytes += data.len();
-        self.pieces.push_front(Piece { data: Data::Whole(data), charge: None });
-    }
-
-    /// Takes data from the front.
-    pub(crate) fn pop(&mut self) -> Option<Bytes> {
-        let data = match self.pieces.pop_front()?.data {
+    /// Takes up to `max` bytes, at least one, from the front.
+    pub(crate) fn pop(&mut self, max: usize) -> Option<Bytes> {
+        let mut piece = self.first.take().or_else(|| self.rest.pop_front())?;
+        let data = match piece.data {
+            Data::Whole(ref mut data) if data.len() > max => {
+                let part = data.split_to(max.max(1));
+                self.first = Some(piece);
+                part
+            }
+            Data::Block(ref mut block) if block.len() > max => {
+                let part = block.split_to(max.max(1)).freeze();
+                self.first = Some(piece);
+                part
+            }
             Data::Whole(data) => data,
             Data::Block(block) => block.freeze(),
         };
@@ -71,7 +84,8 @@ impl Queue {
     /// Copies what came into allocations of its own size, so that no read buffer is held by it, and takes that from the
     /// budget; says whether there was room for it.
     pub(crate) fn detach(&mut self, memory: &MemoryBudget) -> bool {
-        self.pieces.iter_mut().filter(|piece| piece.charge.is_none()).all(|piece| piece.detach(memory))
+        let mut pieces = self.first.iter_mut().chain(&mut self.rest);
+        pieces.all(|piece| piece.charge.is_some() || piece.detach(memory))
     }
 
     /// Bytes of data.
@@ -80,13 +94,13 @@ impl Queue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.first.is_none() && self.rest.is_empty()
     }
 
     /// Allocations that hold the data.
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.pieces.len()
+        usize::from(self.first.is_some()) + self.rest.len()
     }
 }
 
@@ -145,21 +159,14 @@ mod tests {
                 expected.extend_from_slice(&data);
                 queue.push(Bytes::from(data));
                 match step {
-                    0 => popped.extend(queue.pop().unwrap()),
-                    1 => {
-                        let mut data = queue.pop().unwrap();
-                        popped.push(data[0]);
-                        bytes::Buf::advance(&mut data, 1);
-                        if !data.is_empty() {
-                            queue.put_back(data);
-                        }
-                    }
+                    0 => popped.extend(queue.pop(usize::MAX).unwrap()),
+                    1 if !queue.is_empty() => popped.extend(queue.pop(len).unwrap()),
                     2 => prop_assert!(queue.detach(&memory)),
                     _ => {}
                 }
                 prop_assert_eq!(queue.bytes(), expected.len() - popped.len());
             }
-            while let Some(data) = queue.pop() {
+            while let Some(data) = queue.pop(usize::MAX) {
                 popped.extend(data);
             }
             prop_assert!(queue.is_empty());
@@ -186,6 +193,6 @@ mod tests {
         let data = Bytes::from(vec![7; SMALL_BYTES]);
         queue.push(data.clone());
         queue.push(data.clone());
-        assert_eq!(queue.pop().unwrap().as_ptr(), data.as_ptr());
+        assert_eq!(queue.pop(usize::MAX).unwrap().as_ptr(), data.as_ptr());
     }
 }

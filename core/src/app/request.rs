@@ -85,6 +85,12 @@ impl Request {
         self.head
     }
 
+    /// Lets go of everything but the head's allocation.
+    pub(crate) fn vacate(&mut self) {
+        self.head.vacate();
+        self.extensions = Extensions::new();
+    }
+
     /// Moves the head's bytes into an allocation of their own size.
     pub(crate) fn compact(&mut self) {
         self.head.detach();

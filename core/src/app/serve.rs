@@ -20,7 +20,6 @@ use bytes::{Bytes, BytesMut};
 use http::Extensions;
 
 use super::exchange::Exchange;
-use super::failure::Failure;
 use super::http::Shared;
 use super::memory::Charge;
 use super::observer::RequestEnd;
@@ -47,6 +46,8 @@ pub(crate) struct Serve<S> {
     pub(super) exchange: Option<Box<Exchange>>,
     pub(super) track: Option<Box<Track>>,
     pub(super) output_charge: Option<Charge>,
+    /// What waits to be sent has been offered to the driver, and was not all taken.
+    pub(super) output_offered: bool,
     /// Makes the flow that takes over, once the switch is flushed.
     pub(super) next: Option<MakeFlow>,
     pub(super) opening: Opening,
@@ -79,6 +80,7 @@ impl<S: Service> Serve<S> {
             exchange: None,
             track: None,
             output_charge: None,
+            output_offered: false,
             next: None,
             opening,
         }
@@ -152,6 +154,7 @@ impl<S: Service> Flow for Serve<S> {
 
     fn report_write_result(&mut self, result: WriteResult, turn: &mut Turn<'_>) {
         self.connection.report_write_result(result, turn);
+        self.output_offered &= self.connection.pending_output() > 0;
         if result == WriteResult::Closed {
             self.abandon_if_closed(turn);
         }
@@ -166,23 +169,10 @@ impl<S: Service> Flow for Serve<S> {
     fn run(&mut self, turn: &mut Turn<'_>) {
         self.open(turn);
         self.tend_output();
-        if self.exchange.is_none() && !self.connection.has_kept_input() {
-            return;
+        if self.exchange.is_some() || self.connection.has_kept_input() {
+            self.progress(turn);
         }
-        loop {
-            let moved = self.advance(turn);
-            let tended = self.tend_feed(turn);
-            let events = self.connection.has_kept_input() && self.pump(&mut BytesMut::new(), turn);
-            if !moved && !tended && !events {
-                break;
-            }
-        }
-        if let Some(exchange) = &mut self.exchange
-            && let Err(refusal) = exchange.detach(&self.shared.memory)
-        {
-            self.fail(Failure::Refused(refusal), turn);
-        }
-        self.connection.keep(&mut BytesMut::new(), turn);
+        self.output_offered = self.connection.pending_output() > 0;
     }
 
     fn drain(&mut self, turn: &mut Turn<'_>) {
@@ -211,10 +201,18 @@ impl<S: Service> Flow for Serve<S> {
 }
 
 impl<S: Service> Switchable for Serve<S> {
+    #[inline]
     fn poll_switch(&mut self, turn: &mut Turn<'_>) -> Option<Next> {
         if self.next.is_none() || self.connection.pending_output() > 0 {
             return None;
         }
+        self.make_next(turn)
+    }
+}
+
+impl<S: Service> Serve<S> {
+    #[cold]
+    fn make_next(&mut self, turn: &Turn<'_>) -> Option<Next> {
         let make = self.next.take()?;
         if !self.connection.is_switched() {
             // It ended before its answer was out: nothing is left to hand over.

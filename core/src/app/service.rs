@@ -14,7 +14,6 @@ use crate::fields::Fields;
 use crate::http1::{Connection, Misuse};
 use crate::info::{ConnectionInfo, ExchangeId};
 use crate::time::Instant;
-use crate::turn::Turn;
 
 /// An application, written once, run under every concurrency model. Shared by all of a server's threads.
 ///
@@ -118,11 +117,7 @@ pub struct Context<'a> {
     pub(crate) exchange: ExchangeId,
     pub(crate) clock: &'a mut Option<Clock>,
     pub(crate) now: Instant,
-    pub(crate) interim: &'a mut InterimQueue,
 }
-
-/// Interim answers given by a handler, sent as soon as it returns.
-pub(crate) type InterimQueue = Vec<(StatusCode, Fields)>;
 
 impl Context<'_> {
     /// The connection: its number and addresses.
@@ -148,10 +143,10 @@ impl Context<'_> {
         self.clock.get_or_insert_with(|| Clock::new(self.now)).clone()
     }
 
-    /// Sends an interim answer before the final one, such as `103 Early Hints` with `Link` fields (RFC 8297). To an HTTP/1.0
-    /// peer nothing is sent.
+    /// Sends an interim answer before the final one, such as `103 Early Hints` with `Link` fields (RFC 8297). What cannot be
+    /// sent (an HTTP/1.0 peer, a status that is no interim one) is passed over: an interim answer is a courtesy.
     pub fn inform(&mut self, status: StatusCode, fields: Fields) {
-        self.interim.push((status, fields));
+        let _: Result<(), Misuse> = self.connection.inform_at(self.exchange, status, &fields, self.now);
     }
 
     /// Closes the connection after this exchange.
@@ -166,18 +161,5 @@ impl fmt::Debug for Context<'_> {
             .field("connection", self.info)
             .field("exchange", &self.exchange)
             .finish_non_exhaustive()
-    }
-}
-
-/// Sends what a handler wanted said before its answer. What cannot be sent (an HTTP/1.0 peer, a status that is no interim
-/// one) is passed over: an interim answer is a courtesy.
-pub(crate) fn send_interim(
-    connection: &mut Connection,
-    exchange: ExchangeId,
-    queue: &mut InterimQueue,
-    turn: &mut Turn<'_>,
-) {
-    for (status, fields) in queue.drain(..) {
-        let _: Result<(), Misuse> = connection.inform(exchange, status, &fields, turn);
     }
 }

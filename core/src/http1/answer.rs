@@ -201,6 +201,16 @@ impl Connection {
         fields: &Fields,
         turn: &mut Turn<'_>,
     ) -> Result<(), Misuse> {
+        self.inform_at(id, status, fields, turn.now)
+    }
+
+    pub(crate) fn inform_at(
+        &mut self,
+        id: ExchangeId,
+        status: StatusCode,
+        fields: &Fields,
+        now: Instant,
+    ) -> Result<(), Misuse> {
         let work = self.owed(id)?;
         let said = encode::inspect(fields)?;
         if !(102..200).contains(&status.as_u16()) {
@@ -213,7 +223,7 @@ impl Connection {
             return Err(Misuse::InterimToHttp10);
         }
         encode::interim(work.output.buffer(), status, fields);
-        self.arm_write(turn.now);
+        self.arm_write(now);
         Ok(())
     }
 

@@ -244,10 +244,11 @@ impl Connection {
 
     /// *Command.* Takes the allocation of a head that is done with, for the next one to be read into. Optional: a head may
     /// just as well be dropped.
-    pub fn recycle(head: Box<RequestHead>, turn: &mut Turn<'_>) {
-        let mut head = head;
-        head.vacate();
-        turn.pool.give(head);
+    pub fn recycle(&mut self, mut head: Box<RequestHead>) {
+        if let Some(work) = &mut self.work {
+            head.vacate();
+            work.spare_head = Some(head);
+        }
     }
 
     // ---- commands: the connection ----

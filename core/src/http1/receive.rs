@@ -131,10 +131,10 @@ impl Connection {
             return Ok(None);
         }
         let work = self.work.get_or_insert_with(|| Work::lend(turn.pool));
-        let mut head = turn.pool.take().unwrap_or_else(|| Box::new(RequestHead::vacant()));
+        let mut head = work.spare_head.take().unwrap_or_else(|| Box::new(RequestHead::vacant()));
         let (source, scan) = work.source(input);
         if !parse::request_head(source, &mut head, scan, &self.settings.limits)? {
-            turn.pool.give(head);
+            work.spare_head = Some(head);
             return self.partial_head(input, turn.now);
         }
         *scan = Scan::new(Section::Head);

@@ -16,6 +16,8 @@ pub(crate) struct Work {
     /// Input that could not be used yet.
     pub(crate) inbox: BytesMut,
     pub(crate) scan: Scan,
+    /// Done with, for the next head to be read into.
+    pub(crate) spare_head: Option<Box<RequestHead>>,
     pub(crate) output: Output,
     /// Output taken by the driver and not reported yet.
     pub(crate) in_flight: usize,

@@ -57,9 +57,18 @@ impl<F: Switchable> Switch<F> {
         Self { stage: Stage::First(first), ended: None, draining: false }
     }
 
+    #[inline]
     fn switch(&mut self, turn: &mut Turn<'_>) {
-        let Stage::First(first) = &mut self.stage else { return };
-        let Some(Next { mut flow, mut leftover }) = first.poll_switch(turn) else { return };
+        if let Stage::First(first) = &mut self.stage
+            && let Some(next) = first.poll_switch(turn)
+        {
+            self.begin(next, turn);
+        }
+    }
+
+    #[cold]
+    fn begin(&mut self, next: Next, turn: &mut Turn<'_>) {
+        let Next { mut flow, mut leftover } = next;
         if !leftover.is_empty() {
             flow.read(&mut leftover, turn);
         }

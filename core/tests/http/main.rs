@@ -14,6 +14,7 @@ mod expectation;
 mod failures;
 mod lanes;
 mod limits;
+mod memory;
 mod persistence;
 mod pipelining;
 mod streaming;

@@ -114,6 +114,20 @@ pub(super) fn reader_that_stalls_is_cut_off(model: &Model) {
     assert!(count < 1 << 30, "{count}");
 }
 
+pub(super) fn reader_that_is_slow_and_steady_is_not_cut_off(model: &Model) {
+    let server = serve_with(model, |deadlines| deadlines.write_stall = Some(Duration::from_millis(800)));
+    let mut client = server.connect();
+    client.send(get("/large?bytes=1073741824"));
+    client.head();
+    // 400 KB a second, for twice the deadline.
+    for _ in 0..64 {
+        thread::sleep(Duration::from_millis(25));
+        client.take(10_000);
+    }
+    // More than the buffers between hold: the server is still there.
+    client.take(64 << 20);
+}
+
 pub(super) fn client_that_does_not_close_is_not_waited_for_long(model: &Model) {
     let server = serve_with(model, |deadlines| deadlines.linger = Some(SHORT));
     let since = Instant::now();

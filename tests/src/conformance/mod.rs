@@ -162,6 +162,7 @@ macro_rules! all_cases {
                 body_below_the_least_rate_is_timed_out
                 idle_connection_is_closed_without_a_word
                 reader_that_stalls_is_cut_off
+                reader_that_is_slow_and_steady_is_not_cut_off
                 client_that_does_not_close_is_not_waited_for_long
                 time_in_a_handler_is_nobodys_fault
                 handler_deadline_is_told_as_503

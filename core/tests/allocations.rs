@@ -1,0 +1,208 @@
+//! What a connection costs in memory: counted, not timed.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::IoSlice;
+use std::task::Waker;
+use std::time::Duration;
+
+use anabranch_core::app::{Context, Http, Outcome, Request, Response, service_fn};
+use anabranch_core::testing::ManualClock;
+use anabranch_core::{
+    ConnectionId, ConnectionInfo, Dates, Flow, Pool, Protocol, ReadOperation, Turn, WriteOperation,
+    WriteResult,
+};
+use bytes::BytesMut;
+
+/// Counts what the current thread allocates.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize, allocations: usize) {
+    // A thread that is ending has no counters any more, and nobody asks for them.
+    let _ = LIVE.try_with(|live| live.set(live.get() + bytes));
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + allocations));
+}
+
+// SAFETY: every call is the system allocator's, passed on as it is; the counters are plain cells of the thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize, 1);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize), 0);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as isize - layout.size() as isize, 1);
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const READ_SIZE: usize = 16 * 1024;
+
+/// What a driver thread owns.
+struct Driver {
+    scratch: BytesMut,
+    dates: Dates,
+    pool: Pool,
+}
+
+impl Driver {
+    fn new() -> Self {
+        let now = ManualClock::default().now();
+        Self {
+            scratch: BytesMut::with_capacity(READ_SIZE),
+            dates: Dates::anchored(now, Duration::from_secs(784_111_777)),
+            pool: Pool::default(),
+        }
+    }
+
+    /// One turn: the input in one read, the output in as few writes as it takes, of which `take` at most is taken. Says how
+    /// many bytes went out.
+    fn turn(&mut self, flow: &mut dyn Flow, input: &[u8], mut take: usize) -> usize {
+        self.scratch.reserve(READ_SIZE);
+        let Self { scratch, dates, pool } = self;
+        let mut turn = Turn::new(ManualClock::default().now(), dates, Waker::noop(), pool);
+        assert_eq!(flow.next_read_operation(), ReadOperation::Read);
+        scratch.extend_from_slice(input);
+        flow.read(scratch, &mut turn);
+        let mut written = 0;
+        loop {
+            flow.run(&mut turn);
+            if flow.next_write_operation() != WriteOperation::Write || take == 0 {
+                return written;
+            }
+            let mut slices = [IoSlice::new(&[]); 32];
+            let count = flow.write_slices(&mut slices);
+            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            let taken = offered.min(take);
+            flow.report_write_result(WriteResult::Wrote(taken), &mut turn);
+            take -= taken;
+            written += taken;
+        }
+    }
+}
+
+fn http() -> impl Protocol {
+    Http::new(service_fn(|request: &mut Request, _: &mut Context<'_>| match request.path() {
+        "/collect" => Outcome::collect(1 << 20, |_, body, _| Response::ok(body)),
+        "/echo" => Outcome::stream(|_, incoming, _| Response::ok(incoming)),
+        _ => Response::typed("text/plain", "Hello, World!").into(),
+    }))
+}
+
+fn connect(http: &impl Protocol) -> Box<dyn Flow> {
+    http.connect(ConnectionInfo::new(ConnectionId(1)), ManualClock::default().now())
+}
+
+/// Allocations of a request on a connection that has had some, at most, over a hundred of them.
+fn allocations_of(pieces: &[&[u8]]) -> usize {
+    let http = http();
+    let mut flow = connect(&http);
+    let mut driver = Driver::new();
+    let mut ask = || {
+        let before = ALLOCATIONS.get();
+        let written: usize = pieces.iter().map(|piece| driver.turn(&mut *flow, piece, usize::MAX)).sum();
+        assert!(written > 100);
+        ALLOCATIONS.get() - before
+    };
+    (0..10).for_each(|_| {
+        ask();
+    });
+    (0..100).map(|_| ask()).max().unwrap_or_default()
+}
+
+fn post(target: &str, len: usize) -> Vec<u8> {
+    let head = format!("POST {target} HTTP/1.1\r\nHost: example.org\r\nContent-Length: {len}\r\n\r\n");
+    [head.as_bytes(), &vec![b'x'; len]].concat()
+}
+
+const BROWSER: &[u8] =
+    b"GET /plaintext HTTP/1.1\r\nHost: example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\
+    Accept: text/html,application/xhtml+xml\r\nAccept-Language: en\r\nAccept-Encoding: gzip, deflate, br\r\n\
+    Connection: keep-alive\r\nCookie: session=0123456789\r\nUpgrade-Insecure-Requests: 1\r\n\r\n";
+
+#[test]
+fn keep_alive_get_allocates_nothing() {
+    assert_eq!(allocations_of(&[b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"]), 0);
+    assert_eq!(allocations_of(&[BROWSER]), 0);
+    assert_eq!(allocations_of(&[&BROWSER.repeat(8)]), 0);
+}
+
+#[test]
+fn collected_kibibyte_allocates_nothing() {
+    assert_eq!(allocations_of(&[&post("/collect", 1024)]), 0);
+}
+
+#[test]
+fn echoed_kibibyte_costs_one_allocation() {
+    // The pipe between the connection and whoever reads the body, on whichever thread.
+    assert_eq!(allocations_of(&[&post("/echo", 1024)]), 1);
+}
+
+#[test]
+fn idle_connection_costs_at_most_288_bytes_whatever_it_did_before() {
+    let http = http();
+    let mut driver = Driver::new();
+    let mut serve = |flow: &mut dyn Flow| {
+        driver.turn(flow, BROWSER, usize::MAX);
+        driver.turn(flow, &post("/collect", 2000), usize::MAX);
+        driver.turn(flow, &post("/echo", 2000), usize::MAX);
+    };
+    serve(&mut *connect(&http));
+    assert!(size_of_val(&*connect(&http)) <= 288, "{} bytes", size_of_val(&*connect(&http)));
+    let before = LIVE.get();
+    let mut flows: Vec<Box<dyn Flow>> = Vec::with_capacity(1000);
+    let table = LIVE.get() - before;
+    for _ in 0..1000 {
+        let mut flow = connect(&http);
+        serve(&mut *flow);
+        flows.push(flow);
+    }
+    let each = (LIVE.get() - before - table) / 1000;
+    assert!(each <= 288, "{each} bytes");
+}
+
+#[test]
+fn peer_that_does_not_read_its_echo_holds_no_read_buffer() {
+    let http = http();
+    let mut driver = Driver::new();
+    driver.turn(&mut *connect(&http), &post("/echo", 8000), usize::MAX);
+    let before = LIVE.get();
+    let mut flows: Vec<Box<dyn Flow>> = Vec::with_capacity(100);
+    for _ in 0..100 {
+        let mut flow = connect(&http);
+        driver.turn(&mut *flow, &post("/echo", 8000), 10);
+        flows.push(flow);
+    }
+    let each = (LIVE.get() - before) / 100;
+    assert!(each < 8000 + 2000, "{each} bytes for an answer of 8,000");
+}
+
+#[test]
+fn half_a_head_is_kept_in_its_own_size() {
+    let http = http();
+    let mut driver = Driver::new();
+    driver.turn(&mut *connect(&http), &BROWSER[..100], usize::MAX);
+    let before = LIVE.get();
+    let mut flows: Vec<Box<dyn Flow>> = Vec::with_capacity(100);
+    for _ in 0..100 {
+        let mut flow = connect(&http);
+        driver.turn(&mut *flow, &BROWSER[..100], usize::MAX);
+        flows.push(flow);
+    }
+    let each = (LIVE.get() - before) / 100;
+    assert!(each < 1500, "{each} bytes for half a head of 100");
+}
