@@ -98,7 +98,9 @@ fn head_is_due_from_its_first_byte_however_it_trickles() {
 fn empty_line_before_a_head_begins_it() {
     let mut rig = with(|deadlines| deadlines.head = Some(seconds(10)));
     rig.read("\r\n");
-    assert_due(&mut rig, DeadlineKind::Head, seconds(10));
+    rig.advance(seconds(3));
+    rig.read("G");
+    assert_due(&mut rig, DeadlineKind::Head, seconds(7));
     assert_eq!(one_answer(&rig.written()).status, 408);
 }
 
