@@ -213,10 +213,7 @@ pub(crate) fn is_authority(value: &[u8]) -> bool {
         }
     } else {
         // Short and nearly always plain: one look at each byte finds the colon, and whatever needs a closer look.
-        let mut plain = 0;
-        while value.get(plain).is_some_and(|byte| PLAIN_HOST_BYTES[usize::from(*byte)]) {
-            plain += 1;
-        }
+        let plain = value.iter().position(|byte| !PLAIN_HOST_BYTES[usize::from(*byte)]).unwrap_or(value.len());
         match value.get(plain) {
             None => return plain > 0,
             Some(b':') => return plain > 0 && is_port(&value[plain + 1..]),
@@ -230,8 +227,9 @@ pub(crate) fn is_authority(value: &[u8]) -> bool {
 }
 
 fn is_port(port: &[u8]) -> bool {
-    port.is_empty()
-        || (port.len() <= 5 && parse_decimal(port).is_some_and(|number| number <= u64::from(u16::MAX)))
+    port.len() <= 5
+        && port.iter().all(u8::is_ascii_digit)
+        && port.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0')) <= u32::from(u16::MAX)
 }
 
 fn is_ip_literal(address: &[u8]) -> bool {
