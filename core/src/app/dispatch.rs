@@ -73,7 +73,11 @@ impl<S: Service> Serve<S> {
                 self.connection.recycle(request.into_head());
             }
             Ok(outcome) => {
-                self.exchange = Some(Exchange::lend(Exchange::new(id, request, clock), turn));
+                let (exchange, spare_head) = Exchange::lend(Exchange::new(id, request, clock), turn.pool);
+                self.exchange = Some(exchange);
+                if let Some(head) = spare_head {
+                    self.connection.recycle(head);
+                }
                 self.proceed(outcome, turn);
             }
             Err(Panicked) => self.fail(Failure::Panicked, turn),

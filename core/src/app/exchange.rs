@@ -9,11 +9,11 @@ use super::outcome::{AfterHandler, CollectHandler, ResponseFuture};
 use super::pipe::Feed;
 use super::request::Request;
 use super::response::Response;
-use crate::http1::{Connection, Refusal};
+use crate::http1::{Refusal, RequestHead};
 use crate::info::ExchangeId;
 use crate::job::{Job, Pending};
 use crate::time::Instant;
-use crate::turn::{Pool, Turn};
+use crate::turn::Pool;
 
 /// One exchange in progress.
 pub(crate) struct Exchange {
@@ -64,15 +64,14 @@ impl Exchange {
         }
     }
 
-    /// Boxes `exchange`, in a spare box where the driver thread has one.
-    pub(crate) fn lend(exchange: Self, turn: &mut Turn<'_>) -> Box<Self> {
-        match turn.pool.take::<Self>() {
+    /// Boxes `exchange`, in a spare box where the driver thread has one; with the head that was left in that.
+    pub(crate) fn lend(exchange: Self, pool: &mut Pool) -> (Box<Self>, Option<Box<RequestHead>>) {
+        match pool.take::<Self>() {
             Some(mut spare) => {
                 let vacant = core::mem::replace(&mut *spare, exchange);
-                Connection::recycle(vacant.request.into_head(), turn);
-                spare
+                (spare, Some(vacant.request.into_head()))
             }
-            None => Box::new(exchange),
+            None => (Box::new(exchange), None),
         }
     }
 

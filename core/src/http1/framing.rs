@@ -60,23 +60,22 @@ impl Framing {
     pub(crate) fn field(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), Refusal> {
         // Length and first letter tell the names that matter from nearly all others.
         match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
-            (4, b'h') if name.eq_ignore_ascii_case(b"host") => self.host(value, at),
-            (6, b'e') if name.eq_ignore_ascii_case(b"expect") => {
-                self.expectation(value);
-                Ok(())
-            }
-            (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.upgrade = true;
-                Ok(())
-            }
-            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => {
-                self.connection(value);
-                Ok(())
-            }
-            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
-            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
+            (4, b'h') | (6, b'e') | (7, b'u') | (10 | 14, b'c') | (17, b't') => self.known(name, value, at),
             _ => Ok(()),
         }
+    }
+
+    fn known(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), Refusal> {
+        match name.len() {
+            4 if is(name, b"host") => return self.host(value, at),
+            6 if is(name, b"expect") => self.expectation(value),
+            7 if is(name, b"upgrade") => self.upgrade = true,
+            10 if is(name, b"connection") => self.connection(value),
+            14 if is(name, b"content-length") => return self.content_length(value),
+            17 if is(name, b"transfer-encoding") => return self.transfer_encoding(value),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Decides, once all lines were taken into account.
@@ -152,9 +151,9 @@ impl Framing {
         for option in value.split(|byte| *byte == b',') {
             let option = trim(option);
             match option.len() {
-                5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
-                7 if option.eq_ignore_ascii_case(b"upgrade") => self.connection_upgrade = true,
-                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                5 if is(option, b"close") => self.close = true,
+                7 if is(option, b"upgrade") => self.connection_upgrade = true,
+                10 if is(option, b"keep-alive") => self.keep_alive = true,
                 _ => {}
             }
         }
@@ -170,6 +169,13 @@ impl Framing {
             }
         }
     }
+}
+
+/// Whether `text`, in which no control byte stands, is `lower` whatever its case. One bit tells a small letter from a
+/// capital, and would make a `-` of nothing but a CR.
+#[inline]
+fn is<const N: usize>(text: &[u8], lower: &[u8; N]) -> bool {
+    <&[u8; N]>::try_from(text).is_ok_and(|text| text.map(|byte| byte | 0x20) == *lower)
 }
 
 /// White space around a list's member (RFC 9110 §5.6.3).
@@ -206,7 +212,10 @@ pub(crate) fn is_authority(value: &[u8]) -> bool {
         }
     } else {
         // Short and nearly always plain: one look at each byte finds the colon, and whatever needs a closer look.
-        let plain = value.iter().take_while(|byte| PLAIN_HOST_BYTES[usize::from(**byte)]).count();
+        let mut plain = 0;
+        while value.get(plain).is_some_and(|byte| PLAIN_HOST_BYTES[usize::from(*byte)]) {
+            plain += 1;
+        }
         match value.get(plain) {
             None => return plain > 0,
             Some(b':') => return plain > 0 && is_port(&value[plain + 1..]),

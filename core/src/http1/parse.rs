@@ -131,7 +131,8 @@ fn strict_request_in<'b>(
         return None;
     };
     let (method, target, minor) = (request.method?, request.path?, request.version?);
-    let offset = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+    let origin = bytes.as_ptr() as usize;
+    let offset = move |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(origin);
 
     // One empty line may come before the request line (RFC 9112 §2.2): httparse skips any number, of any kind.
     let start = offset(method.as_bytes());
@@ -151,39 +152,35 @@ fn strict_request_in<'b>(
 
     let mut framing = Framing::default();
     let mut refused = None;
+    // httparse takes a lone LF for a line's end; we do not. It lets nothing stand between two lines, so that what comes
+    // before each of them is the end of the one before.
+    let follows_crlf = move |at: usize| bytes[..at].ends_with(b"\r\n");
+    let mut lines_end_well = follows_crlf(end - 2);
     head.fields.clear();
-    let mut at = fields_start;
+    head.fields.reserve(request.headers.len());
     for header in request.headers.iter() {
-        let name = header.name.as_bytes();
-        let name_end = at + name.len();
-        // Every line begins where the one before ended: nothing was skipped or folded between them.
-        if offset(name) != at || bytes.get(name_end) != Some(&b':') {
-            return None;
-        }
-        let value_at =
-            if header.value.is_empty() { skip_blanks(bytes, name_end + 1) } else { offset(header.value) };
-        let value_end = value_at + header.value.len();
-        let line_end = skip_blanks(bytes, value_end);
-        // httparse takes a lone LF for a line's end; we do not.
-        if !bytes[line_end..].starts_with(b"\r\n") || line_end - at > limits.field_line_bytes() {
-            return None;
-        }
+        let (name, value) = (header.name.as_bytes(), header.value);
+        let at = offset(name);
+        lines_end_well &= follows_crlf(at);
+        // An empty value may be given as standing anywhere.
+        let value_at = if value.is_empty() { at + name.len() + 1 } else { offset(value) };
         let span = FieldSpan {
             name: (at - start) as u32,
             value: (value_at - start) as u32,
             name_len: name.len() as u16,
-            value_len: header.value.len() as u16,
+            value_len: value.len() as u16,
         };
-        head.fields.push(span);
         // Remembered, not returned: whether the rest is well-formed comes first, as it does for the scanner.
-        if let Err(fault) =
-            framing.field(name, header.value, Span { start: span.value, len: u32::from(span.value_len) })
-        {
+        if let Err(fault) = framing.field(name, value, Span { start: span.value, len: value.len() as u32 }) {
             refused.get_or_insert(fault);
         }
-        at = line_end + 2;
+        head.fields.push(span);
     }
-    if at + 2 != end || bytes[at] != b'\r' {
+    if !lines_end_well {
+        return None;
+    }
+    let line_limit = limits.field_line_bytes();
+    if end - fields_start > line_limit && has_line_over(line_limit, &head.fields, end - 2 - start) {
         return None;
     }
     if let Some(refusal) = refused {
@@ -204,6 +201,13 @@ fn strict_request_in<'b>(
     head.target = Span { start: (target_at - start) as u32, len: target.len() as u32 };
     head.query = query;
     Some(Ok((start, end)))
+}
+
+/// Whether one of the lines, the last of which ends before `end`, has more than `limit` bytes without its CRLF.
+#[cold]
+fn has_line_over(limit: usize, fields: &[FieldSpan], end: usize) -> bool {
+    let ends = fields.iter().skip(1).map(|next| next.name as usize).chain([end]);
+    fields.iter().zip(ends).any(|(field, end)| end - 2 - field.name as usize > limit)
 }
 
 fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {

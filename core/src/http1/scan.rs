@@ -262,12 +262,16 @@ pub(crate) const fn is_target_byte(byte: u8) -> bool {
 
 /// Where the query begins in a target whose bytes may all stand there; `None` where one may not.
 pub(crate) fn query_start(target: &[u8]) -> Option<Option<u32>> {
-    let path = target.iter().take_while(|byte| **byte != b'?' && is_target_byte(**byte)).count();
-    let rest = &target[path..];
-    if rest.is_empty() {
-        return Some(None);
+    let mut path = 0;
+    while target.get(path).is_some_and(|byte| is_target_byte(*byte) && *byte != b'?') {
+        path += 1;
     }
-    (rest[0] == b'?' && rest.iter().all(|byte| is_target_byte(*byte))).then_some(Some(path as u32))
+    match &target[path..] {
+        [] => Some(None),
+        rest => {
+            (rest[0] == b'?' && rest.iter().all(|byte| is_target_byte(*byte))).then_some(Some(path as u32))
+        }
+    }
 }
 
 static TARGET_BYTES: [bool; 256] = {

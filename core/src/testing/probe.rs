@@ -135,12 +135,14 @@ impl Io {
 
     /// Sends nothing more and closes.
     pub fn give_up(&mut self, reason: CloseReason) {
+        if self.reason.is_none() || self.unsent + self.taken > 0 {
+            self.reason = Some(reason);
+        }
         self.output.clear();
         self.unsent = 0;
         self.taken = 0;
         self.jobs.clear();
         self.closing = Some(CloseKind::Immediate);
-        self.reason = Some(reason);
         self.end();
     }
 

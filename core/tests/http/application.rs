@@ -15,7 +15,9 @@ use anabranch_core::{
 };
 use http::{Extensions, StatusCode};
 
-use crate::kit::{Conversation, Recorder, get, http, http_with, one_answer, post, post_chunked, rig, site};
+use crate::kit::{
+    Conversation, Recorder, SiteRig, get, http, http_with, one_answer, post, post_chunked, rig, site,
+};
 
 #[test]
 fn requests_of_a_connection_share_its_state() {
@@ -229,7 +231,7 @@ fn date_follows_the_clock_and_is_the_same_within_a_second() {
 
 #[test]
 fn every_exchange_is_recorded_once() {
-    let mut rig_and = |requests: &str| {
+    let rig_and = |requests: &str| {
         let recorder = Recorder::default();
         let mut rig = Rig::connect(&http().with_observer(recorder.observer()));
         rig.feed(requests, usize::MAX);
@@ -266,7 +268,7 @@ fn every_exchange_is_recorded_once() {
 
 #[test]
 fn exchange_that_is_broken_off_is_recorded_as_cut() {
-    let breaks: [fn(&mut Rig<Box<dyn anabranch_core::Flow>>); 4] = [
+    let breaks: [fn(&mut SiteRig); 4] = [
         Rig::reset,
         |rig| rig.abort(AbortReason::Requested),
         |rig| rig.report_write_result(WriteResult::Closed),
@@ -290,8 +292,9 @@ fn exchange_that_is_broken_off_is_recorded_as_cut() {
 
 #[test]
 fn record_names_connection_and_peer() {
+    type Identity = (ConnectionId, ExchangeId, Option<SocketAddr>, Instant);
     #[derive(Default)]
-    struct Kept(Mutex<Vec<(ConnectionId, ExchangeId, Option<SocketAddr>, Instant)>>);
+    struct Kept(Mutex<Vec<Identity>>);
     impl Observer for Kept {
         fn request(&self, record: &RequestRecord<'_>) {
             self.0.lock().unwrap().push((record.connection, record.exchange, record.peer, record.begun));

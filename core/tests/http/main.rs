@@ -17,6 +17,7 @@ mod limits;
 mod memory;
 mod persistence;
 mod pipelining;
+mod properties;
 mod streaming;
 mod strictness;
 mod switching;

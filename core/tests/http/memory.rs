@@ -11,7 +11,7 @@ use anabranch_core::http1::Refusal;
 use anabranch_core::testing::Rig;
 use anabranch_core::{AbortReason, CloseReason, Flow, Lane, WriteOperation};
 
-use crate::kit::{Recorder, Site, get, one_answer, post, post_chunked};
+use crate::kit::{Recorder, Site, SiteRig, get, one_answer, post, post_chunked};
 
 /// Collects whatever comes, and says how much it was.
 fn collecting() -> impl Service {
@@ -204,7 +204,7 @@ fn everything_is_given_back_however_a_connection_ends() {
         get("/defer"),
         get("/chunked"),
     ];
-    let ends: [fn(&mut Rig<Box<dyn Flow>>); 6] = [
+    let ends: [fn(&mut SiteRig); 6] = [
         Rig::reset,
         Rig::eof,
         Rig::drain,

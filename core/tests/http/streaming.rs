@@ -140,12 +140,13 @@ fn peer_that_does_not_read_is_not_read_from() {
     rig.feed(&body, 100);
     rig.assert_yielding();
     let took = 100_000 - rig.unread();
-    assert!((2000..2600).contains(&took), "{took} bytes are held");
+    // The output, the window, and what overshoots them: a read, and the block that small pieces are joined in.
+    assert!((2000..3200).contains(&took), "{took} bytes are held");
     let mut output = Vec::new();
     while rig.flow().next_write_operation() == WriteOperation::Write {
         output.extend(rig.write_at_most(333));
-        // The limits, overshot by a read and by one block of small pieces joined.
-        assert!(100_000 - rig.unread() <= output.len() + 2000 + 100 + 1024);
+        // The limits, overshot by a read.
+        assert!(100_000 - rig.unread() <= output.len() + 2100);
     }
     assert_eq!(one_answer(&output).body, body);
     rig.assert_reading();

@@ -127,15 +127,10 @@ impl<S: Service + Clone> Conversation<S> {
     pub(crate) fn hold(self) -> Held {
         let whole = self.hold_once(&[&self.input], Taking::Writes(usize::MAX));
         let bytes: Vec<&[u8]> = self.input.chunks(1).collect();
-        for taking in [
-            Taking::Writes(usize::MAX),
-            Taking::Writes(7),
-            Taking::Writes(1),
-            Taking::Owned(1),
-            Taking::Owned(5),
-            Taking::Owned(usize::MAX),
-        ] {
+        for taking in [Taking::Writes(7), Taking::Writes(1), Taking::Owned(5), Taking::Owned(usize::MAX)] {
             self.compare(&whole, &[&self.input], taking, "whole");
+        }
+        for taking in [Taking::Writes(usize::MAX), Taking::Writes(7), Taking::Owned(1)] {
             self.compare(&whole, &bytes, taking, "byte by byte");
         }
         for at in 1..self.input.len() {
@@ -147,6 +142,22 @@ impl<S: Service + Clone> Conversation<S> {
             self.hold_with_more(&whole);
         }
         whole
+    }
+
+    /// As [`hold`](Self::hold), but whole, byte by byte, and cut at these places only.
+    #[track_caller]
+    pub(crate) fn hold_cut_at(&self, cuts: &[usize]) {
+        let whole = self.hold_briefly();
+        let (mut pieces, mut from) = (Vec::new(), 0);
+        for cut in cuts.iter().copied().chain([self.input.len()]).filter(|cut| *cut > 0) {
+            if cut > from {
+                pieces.push(&self.input[from..cut]);
+                from = cut;
+            }
+        }
+        for taking in [Taking::Writes(usize::MAX), Taking::Writes(11), Taking::Owned(13)] {
+            self.compare(&whole, &pieces, taking, "cut");
+        }
     }
 
     /// As [`hold`](Self::hold), but whole and byte by byte only.

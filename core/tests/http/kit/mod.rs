@@ -15,13 +15,16 @@ use anabranch_core::Flow;
 use anabranch_core::app::{Http, Service};
 use anabranch_core::testing::Rig;
 
+/// A rig around a connection of whichever service.
+pub(crate) type SiteRig = Rig<Box<dyn Flow>>;
+
 /// A rig around a connection of the site.
-pub(crate) fn site() -> Rig<Box<dyn Flow>> {
+pub(crate) fn site() -> SiteRig {
     Rig::connect(&http())
 }
 
 /// A rig around a connection of `service`, with settings of its own.
-pub(crate) fn rig<S: Service>(service: S) -> Rig<Box<dyn Flow>> {
+pub(crate) fn rig<S: Service>(service: S) -> SiteRig {
     Rig::connect(&Http::new(service))
 }
 
