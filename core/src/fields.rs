@@ -23,6 +23,7 @@ impl Fields {
     }
 
     /// Appends a line; lines of the same name stay in order.
+    #[inline]
     pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
         if self.first.is_none() && self.more.is_none() {
             self.first = Some((name, value));

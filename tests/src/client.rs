@@ -159,7 +159,8 @@ impl Client {
         while self.received.len() < count {
             assert!(self.fill(), "the end, {} bytes before a body's", count - self.received.len());
         }
-        self.received.drain(..count).collect()
+        let rest = self.received.split_off(count);
+        std::mem::replace(&mut self.received, rest)
     }
 
     /// Nothing comes for so long, and no end either.

@@ -31,6 +31,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`respond`](Self::respond). Nothing was written then.
+    #[inline]
     pub fn reply(
         &mut self,
         id: ExchangeId,
@@ -285,6 +286,7 @@ impl Connection {
     // ---- private: sending ----
 
     /// The answer is complete. A body that the application left unread is dropped by the same rule as one it declined.
+    #[inline]
     pub(super) fn complete_answer(&mut self, id: ExchangeId, turn: &mut Turn<'_>) -> Result<(), Misuse> {
         if self.state.receiving == Receiving::Body {
             self.drop_body(id, turn)?;
@@ -295,6 +297,7 @@ impl Connection {
     }
 
     /// Whether the answer about to begin is the last.
+    #[inline]
     pub(super) fn is_last(&self) -> bool {
         match self.drain {
             Drain::No => false,
@@ -312,6 +315,7 @@ impl Connection {
             )
     }
 
+    #[inline]
     pub(super) fn owed(&mut self, id: ExchangeId) -> Result<&mut Work, Misuse> {
         match self.state.sending {
             Sending::Body if id == self.exchange_id() => Err(Misuse::AlreadyBegun),
@@ -326,6 +330,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     pub(super) fn exchange(&mut self, id: ExchangeId) -> Result<&mut Work, Misuse> {
         if id == self.exchange_id() && matches!(self.state.sending, Sending::Owed | Sending::Body) {
             self.work.as_deref_mut().ok_or(Misuse::StaleExchange)
@@ -336,6 +341,7 @@ impl Connection {
 }
 
 /// How an answer is framed, given its request, status and body (RFC 9112 §6.3, RFC 9110 §8.6).
+#[inline]
 fn answer_framing(
     request: RequestFacts,
     status: StatusCode,

@@ -79,6 +79,7 @@ impl Framing {
     }
 
     /// Decides, once all lines were taken into account.
+    #[inline]
     pub(crate) fn decide(
         self,
         method: &Method,

@@ -7,6 +7,9 @@ use http::{Method, Version};
 
 use super::framing::{BodyLength, Facts};
 
+/// A longer target's allocation is not kept for the next head.
+const KEPT_TARGET_BYTES: usize = 256;
+
 /// Where a field line's name and value stand in the head's bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FieldSpan {
@@ -35,7 +38,8 @@ pub struct RequestHead {
     pub(crate) bytes: Bytes,
     pub(crate) method: Method,
     pub(crate) version: Version,
-    pub(crate) target: Span,
+    /// Copied out of the bytes: asked for by every application, and text only once.
+    pub(crate) target: String,
     /// Where the target's first `?` stands in it.
     pub(crate) query: Option<u32>,
     pub(crate) facts: Facts,
@@ -49,7 +53,7 @@ impl RequestHead {
             bytes: Bytes::new(),
             method: Method::GET,
             version: Version::HTTP_11,
-            target: Span::default(),
+            target: String::new(),
             query: None,
             facts: Facts::default(),
             fields: FieldTable::with_capacity(16),
@@ -60,6 +64,9 @@ impl RequestHead {
     pub(crate) fn vacate(&mut self) {
         self.bytes = Bytes::new();
         self.fields.clear();
+        if self.target.capacity() > KEPT_TARGET_BYTES {
+            self.target = String::new();
+        }
     }
 
     /// Moves the bytes into an allocation of their own size, so that no buffer of a driver is held by them.
@@ -82,14 +89,14 @@ impl RequestHead {
     /// The request target as sent: visible ASCII.
     #[must_use]
     pub fn target(&self) -> &str {
-        self.text(self.target)
+        &self.target
     }
 
     /// The target's path, without authority and query; `*` and an authority-form are given as they are.
     #[must_use]
+    #[inline]
     pub fn path(&self) -> &str {
-        let path_len = self.query.unwrap_or(self.target.len);
-        let target = self.text(Span { len: path_len, ..self.target });
+        let target = self.query.map_or(&self.target[..], |query| &self.target[..query as usize]);
         match split_scheme(target) {
             // An empty path means `/` (RFC 9110 §4.2.3).
             Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
@@ -100,8 +107,7 @@ impl RequestHead {
     /// What follows the target's `?`, if there is one.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        let skipped = self.query? + 1;
-        Some(self.text(Span { start: self.target.start + skipped, len: self.target.len - skipped }))
+        Some(&self.target[self.query? as usize + 1..])
     }
 
     /// The authority the request is for: the target's where it has one, else the `Host` field's (RFC 9112 §3.2.2).
@@ -180,6 +186,7 @@ impl RequestHead {
 }
 
 /// `scheme` and what follows its `://`, where the target has that form.
+#[inline]
 fn split_scheme(target: &str) -> Option<(&str, &str)> {
     if target.starts_with('/') { None } else { target.split_once("://") }
 }

@@ -88,6 +88,7 @@ pub(crate) fn trailers(
     Ok(Some(Trailers { bytes, fields }))
 }
 
+#[inline]
 fn split_off(input: &mut BytesMut, head: &mut RequestHead, start: usize, end: usize) {
     let mut bytes = input.split_to(end);
     if start > 0 {
@@ -106,6 +107,7 @@ enum Strict {
     Unsure,
 }
 
+#[inline]
 fn strict_request(bytes: &[u8], head: &mut RequestHead, limits: &Limits) -> Strict {
     let max = limits.max_fields;
     let read = if max <= STACK_FIELDS {
@@ -198,7 +200,8 @@ fn strict_request_in<'b>(
         Err(refusal) => return Some(Err(refusal)),
     };
     head.method = method;
-    head.target = Span { start: (target_at - start) as u32, len: target.len() as u32 };
+    head.target.clear();
+    head.target.push_str(target);
     head.query = query;
     Some(Ok((start, end)))
 }

@@ -261,6 +261,7 @@ pub(crate) const fn is_target_byte(byte: u8) -> bool {
 }
 
 /// Where the query begins in a target whose bytes may all stand there; `None` where one may not.
+#[inline]
 pub(crate) fn query_start(target: &[u8]) -> Option<Option<u32>> {
     let mut path = 0;
     while target.get(path).is_some_and(|byte| is_target_byte(*byte) && *byte != b'?') {
@@ -285,6 +286,7 @@ static TARGET_BYTES: [bool; 256] = {
 };
 
 /// Whether `target`, of whose bytes each may stand in a target, has the form its method asks for (RFC 9112 §3.2).
+#[inline]
 pub(crate) fn is_target(method: &http::Method, target: &[u8]) -> bool {
     use super::framing::is_authority;
     if *method == http::Method::CONNECT {

@@ -76,6 +76,17 @@ pub(super) fn body_without_progress_is_timed_out(model: &Model) {
     }
 }
 
+pub(super) fn body_not_wanted_that_does_not_come_is_not_waited_for(model: &Model) {
+    let server = serve_with(model, |deadlines| deadlines.body = Some(SHORT));
+    let mut client = server.connect();
+    let started = Instant::now();
+    client.send(post_head("/nothing", 10) + "01234");
+    assert!(!client.answer().has_status(404).closes());
+    // It was answered; a second answer would be one to nothing.
+    client.end();
+    assert!(started.elapsed() >= SHORT, "{:?}", started.elapsed());
+}
+
 pub(super) fn body_below_the_least_rate_is_timed_out(model: &Model) {
     let server = serve_with(model, |deadlines| {
         deadlines.body = Some(SHORT);
