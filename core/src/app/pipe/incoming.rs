@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Pipe, State};
 use crate::app::body::{BodyError, Frame};
 
-/// The reading end of a body: the chunks of a request's body as they come, or what a [`Sender`] sends.
+/// The reading end of a body: the chunks of a request's body as they come, or what a [`Sender`](super::Sender) sends.
 ///
 /// Poll it, await [`next`](Self::next), or read it from a thread that may block (it is a [`io::Read`]). A request's body is
 /// asked of the peer when it is first read, not before (`100 Continue` goes out then), and is paused while what has come

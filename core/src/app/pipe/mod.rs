@@ -95,7 +95,12 @@ impl Pipe {
 
 impl State {
     const fn has_room(&self) -> bool {
-        self.queue.bytes() < self.capacity
+        self.room() > 0
+    }
+
+    /// Bytes that may still wait.
+    const fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.queue.bytes())
     }
 
     fn register(slot: &mut Option<Waker>, waker: &Waker) {

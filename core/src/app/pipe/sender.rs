@@ -63,17 +63,8 @@ impl Sender {
     /// # Errors
     /// [`BodyError::Cancelled`] when nobody takes the body any more.
     pub fn send_blocking(&mut self, data: Bytes) -> Result<(), BodyError> {
-        let mut state = self.pipe.lock();
-        loop {
-            if state.reader_gone {
-                return Err(BodyError::Cancelled);
-            }
-            if state.has_room() {
-                self.push(state, data);
-                return Ok(());
-            }
-            state = self.pipe.wait(state);
-        }
+        self.push(self.wait_for_room()?, data);
+        Ok(())
     }
 
     /// Ends the body in order.
@@ -92,6 +83,19 @@ impl Sender {
         self.pipe.lock().reader_gone
     }
 
+    fn wait_for_room(&self) -> Result<MutexGuard<'_, State>, BodyError> {
+        let mut state = self.pipe.lock();
+        loop {
+            if state.reader_gone {
+                return Err(BodyError::Cancelled);
+            }
+            if state.has_room() {
+                return Ok(state);
+            }
+            state = self.pipe.wait(state);
+        }
+    }
+
     fn push(&self, state: MutexGuard<'_, State>, data: Bytes) {
         if !data.is_empty() {
             self.pipe.push(state, data, None);
@@ -100,10 +104,15 @@ impl Sender {
 }
 
 impl io::Write for Sender {
-    /// Blocks until there is room, and sends a copy of `data`.
+    /// Blocks until there is room, and sends a copy of as much of `data` as fits.
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.send_blocking(Bytes::copy_from_slice(data))?;
-        Ok(data.len())
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let state = self.wait_for_room()?;
+        let count = data.len().min(state.room());
+        self.push(state, Bytes::copy_from_slice(&data[..count]));
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -132,4 +141,25 @@ pub enum TrySendError {
     /// Nobody takes the body any more.
     #[error("nobody takes the body any more")]
     Closed(Bytes),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::task::{Context, Poll, Waker};
+
+    use super::super::channel;
+    use crate::app::Frame;
+
+    #[test]
+    fn what_is_written_waits_within_the_capacity_however_much_it_is() {
+        let (mut sender, mut reader) = channel(1000);
+        assert_eq!(sender.write(&[7; 5000]).unwrap(), 1000);
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(Ok(Frame::Data(data)))) = reader.poll_frame(&mut context) else { panic!() };
+        assert_eq!(data.len(), 1000);
+        assert_eq!(sender.write(&[]).unwrap(), 0);
+        assert_eq!(sender.write(&[7; 400]).unwrap(), 400);
+        assert_eq!(sender.write(&[7; 5000]).unwrap(), 600);
+    }
 }
