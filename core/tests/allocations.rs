@@ -1,5 +1,8 @@
 //! What a connection costs in memory: counted, not timed.
-#![expect(clippy::disallowed_macros, reason = "tests run on threads of their own, and each counts what is its own")]
+#![expect(
+    clippy::disallowed_macros,
+    reason = "tests run on threads of their own, and each counts what is its own"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
