@@ -106,6 +106,20 @@ fn malformed_end_of_a_body_is_never_answered_with_success() {
 }
 
 #[test]
+fn what_came_before_a_body_broke_goes_out_though_the_peer_is_slow_to_read() {
+    for output in [1, 10, 60, 200] {
+        let held = Conversation::new(format!("{CHUNKED}3\r\nabc\r\n3\r\ndef\r\nZZ\r\n"))
+            .under(|settings| {
+                settings.limits.max_output_bytes = output;
+                settings.limits.max_window_bytes = 2;
+            })
+            .hold();
+        assert_eq!((held.text(), held.answers[0].whole), ("abcdef", false));
+        assert_eq!(held.closed, Some(CloseReason::Refused(400)));
+    }
+}
+
+#[test]
 fn answer_given_before_a_body_breaks_stands() {
     let head = CHUNKED.replace("/echo", "/first");
     let held = Conversation::new(format!("{head}3\r\nabc\r\nZZ\r\n")).hold();
