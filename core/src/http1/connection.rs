@@ -554,7 +554,11 @@ impl Connection {
         let progress = after(now, deadlines.body);
         let rate = match deadlines.min_body_rate {
             Some(rate) if rate > 0 => {
-                let earned = core::time::Duration::from_secs_f64(work.body.received as f64 / f64::from(rate));
+                let (seconds, rest) =
+                    (work.body.received / u64::from(rate), work.body.received % u64::from(rate));
+                // Less than a second, for the rest is less than the rate.
+                let nanos = (rest * 1_000_000_000 / u64::from(rate)) as u32;
+                let earned = core::time::Duration::new(seconds, nanos);
                 after(work.body.since, deadlines.body.map(|grace| grace.saturating_add(earned)))
             }
             _ => Instant::NEVER,
