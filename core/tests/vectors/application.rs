@@ -46,7 +46,8 @@ impl Service for Application {
         let deed = Deed::of(request.method(), request.target(), request.path(), request.offers_upgrade());
         match deed {
             Deed::Repeat => Outcome::collect(COLLECTED, |request, body, _| {
-                let line = format!("{} {} ", request.method(), request.target());
+                let gap = if body.is_empty() { "" } else { " " };
+                let line = format!("{} {}{gap}", request.method(), request.target());
                 Response::ok(Bytes::from([line.as_bytes(), &body].concat()))
             }),
             Deed::Ignore => Response::ok("ignored").into(),

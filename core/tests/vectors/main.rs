@@ -88,6 +88,14 @@ fn every_file_is_held() {
 }
 
 #[test]
+fn nothing_smuggled_is_told_as_a_request() {
+    let text = fs::read_to_string(folder().join("smuggling.txt")).expect("the file is there");
+    let is_told =
+        |line: &str| line.starts_with("~ ") && line.contains(" GET /smuggled ") && !line.contains(" data ");
+    assert_eq!(text.lines().find(|line| is_told(line)), None);
+}
+
+#[test]
 fn titles_are_told_apart() {
     let mut titles: Vec<String> = Vec::new();
     for name in FILES {
