@@ -20,7 +20,7 @@ use super::misuse::Misuse;
 use super::parse;
 use super::refusal::Refusal;
 use super::scan::{Scan, Section};
-use super::state::{Persistence, Receiving, Sending};
+use super::state::{Receiving, Sending};
 use super::work::{BodyRest, BodyState, RequestFacts, Taking, Work};
 use crate::fields::Fields;
 use crate::flow::{CloseReason, DeadlineKind};
@@ -144,10 +144,10 @@ impl Connection {
         self.exchanges += 1;
         self.state.request_begun(head.body_length() != BodyLength::Empty);
         if !head.wants_persistence() {
-            self.state.persistence = Persistence::PeerEnds;
+            self.state.peer_ends();
         }
         if self.settings.limits.max_requests.is_some_and(|max| self.exchanges >= max) {
-            self.state.persistence = Persistence::WeEnd;
+            self.state.we_end();
         }
         self.receive_deadline = Instant::NEVER;
         self.arm_handler(turn.now);
@@ -175,7 +175,7 @@ impl Connection {
             return Err(Refusal::TruncatedHead);
         }
         if self.state.receiving == Receiving::Idle {
-            self.state.receiving = Receiving::Head;
+            self.state.head_begun();
             self.receive_deadline = after(now, self.settings.deadlines.head);
         }
         Ok(None)
