@@ -29,7 +29,7 @@ pub enum Misuse {
     /// A `Content-Length` among the fields that is not the body's.
     #[error("a content-length that contradicts the body")]
     ContradictingLength,
-    /// A switch of protocols that the peer did not offer.
+    /// A switch of protocols that the peer did not offer, or to none that `Upgrade` names (RFC 9110 §7.8).
     #[error("the peer did not offer to switch protocols")]
     NotOffered,
     /// An interim answer to an HTTP/1.0 peer, which would take it for the final one (RFC 9110 §15.2).
