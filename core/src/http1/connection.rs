@@ -220,6 +220,9 @@ impl Connection {
                 }
                 Receiving::Head => {
                     self.exchanges += 1;
+                    if let Some(work) = &mut self.work {
+                        work.request = RequestFacts::of_refused(&work.inbox, Refusal::HeadTimeout);
+                    }
                     self.refuse(Refusal::HeadTimeout, now);
                 }
                 Receiving::Body if self.body_is_dropped() => {
