@@ -45,7 +45,8 @@ impl Response {
     #[must_use]
     #[inline]
     pub fn typed(media_type: &'static str, body: impl Into<Body>) -> Self {
-        Self::ok(body).with_field(CONTENT_TYPE, HeaderValue::from_static(media_type))
+        let fields = Fields::of_one(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        Self { status: StatusCode::OK, fields, body: body.into() }
     }
 
     /// 200 with plain text in UTF-8.

@@ -172,7 +172,8 @@ impl Connection {
     }
 
     /// *Command.* The answer's body failed half-way: what is queued goes out, and the connection ends without the body's
-    /// end, so that the peer knows it for incomplete.
+    /// end, so that the peer knows it for incomplete. Only a body that ends with the connection (HTTP/1.0, no length) has no
+    /// end to be missed (RFC 9112 §8).
     pub fn cut(&mut self, id: ExchangeId, turn: &mut Turn<'_>) {
         if self.begun(id).is_ok() {
             self.reason.get_or_insert(CloseReason::ApplicationFailed);

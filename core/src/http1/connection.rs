@@ -116,7 +116,16 @@ impl Connection {
     /// until `None`, answering requests as they come, then [`keep`](Self::keep) what is left. Also after
     /// [`close_input`](Self::close_input), [`handle_timeout`](Self::handle_timeout), [`drain`](Self::drain) and whenever an
     /// answer or a write made room: with an empty `input`.
+    #[inline]
     pub fn poll_event(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> Option<Event> {
+        // As a rule a request comes alone: nothing is behind it. A body may have come to its end all the same.
+        if input.is_empty() && !self.has_kept_input() && self.state.receiving != Receiving::Body {
+            return None;
+        }
+        self.next_event(input, turn)
+    }
+
+    fn next_event(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> Option<Event> {
         loop {
             if let Some(refusal) = self.refused.take() {
                 return Some(Event::Refused { id: self.exchange_id(), refusal });

@@ -7,8 +7,8 @@ use http::{Method, Version};
 
 use super::framing::{BodyLength, Facts};
 
-/// A longer target's allocation is not kept for the next head.
-const KEPT_TARGET_BYTES: usize = 256;
+/// The allocation of a longer target or host is not kept for the next head.
+const KEPT_TEXT_BYTES: usize = 256;
 
 /// Where a field line's name and value stand in the head's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -21,13 +21,6 @@ pub(crate) struct FieldSpan {
 
 /// Keeps its allocation while its head goes from one request to the next.
 pub(crate) type FieldTable = Vec<FieldSpan>;
-
-/// A range of the head's bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) len: u32,
-}
 
 /// The head of a request: request line and field lines, as the peer sent them (RFC 9112 §3, §5).
 ///
@@ -42,6 +35,9 @@ pub struct RequestHead {
     pub(crate) target: String,
     /// Where the target's first `?` stands in it.
     pub(crate) query: Option<u32>,
+    /// The last `Host` that was found good, this head's where it has one: as a rule all requests of a thread name the same,
+    /// which is judged once.
+    pub(crate) known_host: String,
     pub(crate) facts: Facts,
     pub(crate) fields: FieldTable,
 }
@@ -55,6 +51,7 @@ impl RequestHead {
             version: Version::HTTP_11,
             target: String::new(),
             query: None,
+            known_host: String::new(),
             facts: Facts::default(),
             fields: FieldTable::with_capacity(16),
         }
@@ -64,8 +61,10 @@ impl RequestHead {
     pub(crate) fn vacate(&mut self) {
         self.bytes = Bytes::new();
         self.fields.clear();
-        if self.target.capacity() > KEPT_TARGET_BYTES {
-            self.target = String::new();
+        for text in [&mut self.target, &mut self.known_host] {
+            if text.capacity() > KEPT_TEXT_BYTES {
+                *text = String::new();
+            }
         }
     }
 
@@ -121,7 +120,7 @@ impl RequestHead {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             return Some(&rest[..end]);
         }
-        self.facts.host.map(|host| self.text(host))
+        self.facts.has_host.then_some(&self.known_host)
     }
 
     /// The field lines in order: names as sent, values without surrounding white space.
@@ -186,12 +185,6 @@ impl RequestHead {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
-    }
-
-    fn text(&self, span: Span) -> &str {
-        let range = span.start as usize..span.start as usize + span.len as usize;
-        // Spans of text were checked to hold visible ASCII when the head was parsed.
-        core::str::from_utf8(&self.bytes[range]).unwrap_or_default()
     }
 }
 
