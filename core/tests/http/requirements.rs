@@ -7,7 +7,7 @@ use anabranch_core::CloseReason;
 use anabranch_core::app::{Body, Context, Failure, Outcome, Request, Response, Service, service_fn};
 use anabranch_core::http1::Misuse;
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, LINK, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, LINK, TRANSFER_ENCODING, UPGRADE};
 
 use crate::kit::{Conversation, Parts, get, rig, site};
 
@@ -96,7 +96,60 @@ fn chunk_extensions_nobody_knows_change_nothing() {
     held.assert_lives();
 }
 
+#[test]
+fn lengths_that_are_sent_are_taken() {
+    let taken = |fields: &str| {
+        let request = format!("POST /collect HTTP/1.1\r\nHost: a\r\n{fields}");
+        let settings =
+            |settings: &mut anabranch_core::app::Settings| settings.limits.max_body_bytes = u64::MAX;
+        Conversation::new(request).under(settings).without_more().hold()
+    };
+    // Both are read, and then refused for what the handler collects: 413, not 400.
+    assert_eq!(taken(&format!("Content-Length: {}\r\n\r\n", u64::MAX)).statuses(), [413]);
+    assert_eq!(
+        taken(&format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}", u64::MAX, "x".repeat(21))).statuses(),
+        [413]
+    );
+}
+
 // ---- answers ----
+
+#[test]
+fn answer_is_these_bytes() {
+    for (request, expected) in [
+        (
+            get("/hello"),
+            "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nserver: anabranch\r\n\
+             content-type: text/plain; charset=utf-8\r\ncontent-length: 5\r\n\r\nhello",
+        ),
+        (
+            get("/trailers"),
+            "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nserver: anabranch\r\n\
+             transfer-encoding: chunked\r\n\r\n7\r\npart 0\n\r\n7\r\npart 1\n\r\n0\r\nx-parts: 2\r\n\r\n",
+        ),
+    ] {
+        let mut rig = site();
+        rig.read(request);
+        assert_eq!(text(rig.written()), expected);
+    }
+}
+
+#[test]
+fn own_fields_are_sent_once() {
+    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
+        Response::ok("x")
+            .with_field(CONTENT_LENGTH, value("1"))
+            .with_field(CONTENT_LENGTH, value("1"))
+            .with_field(CONNECTION, value("close"))
+            .with_field(CONNECTION, value("close"))
+    });
+    let mut rig = rig(service);
+    rig.read(get("/"));
+    let output = text(rig.written());
+    for name in ["date", "server", "content-length", "connection"] {
+        assert_eq!(output.matches(&format!("\r\n{name}: ")).count(), 1, "{output}");
+    }
+}
 
 #[test]
 fn date_is_in_every_final_answer_and_said_once() {
