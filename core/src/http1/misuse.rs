@@ -23,7 +23,7 @@ pub enum Misuse {
     #[error("the status does not fit: final answers are 200 to 999, interim ones 102 to 199")]
     Status,
     /// `Transfer-Encoding`, `Keep-Alive` or a `Connection` other than `close` among the fields: these are not the
-    /// application's.
+    /// application's. In an interim answer and in a switch, whatever frames, and in the former `Upgrade`, too.
     #[error("a field that frames the message or governs the connection is not the application's to send")]
     FramingField,
     /// A `Content-Length` among the fields that is not the body's.

@@ -189,6 +189,15 @@ impl Connection {
         Ok(None)
     }
 
+    /// A head has begun and is not complete in time.
+    pub(super) fn time_out_head(&mut self, now: Instant) {
+        self.exchanges += 1;
+        if let Some(work) = &mut self.work {
+            work.request = RequestFacts::of_refused(&work.inbox, Refusal::HeadTimeout);
+        }
+        self.refuse(Refusal::HeadTimeout, now);
+    }
+
     pub(super) fn poll_body(&mut self, input: &mut BytesMut, turn: &Turn<'_>) -> Result<Step, Refusal> {
         let id = self.exchange_id();
         let input_ended = self.input_ended;
