@@ -218,7 +218,7 @@ impl Connection {
         if !(102..200).contains(&status.as_u16()) {
             return Err(Misuse::Status);
         }
-        if said.close || said.content_length.is_some() {
+        if said.close || said.upgrade || said.content_length.is_some() {
             return Err(Misuse::FramingField);
         }
         if !work.request.http11 {
@@ -251,8 +251,10 @@ impl Connection {
             ConnectionOption::Unsaid
         } else if request.is_connect || !request.offers_upgrade {
             return Err(Misuse::NotOffered);
-        } else if status == StatusCode::SWITCHING_PROTOCOLS {
+        } else if status == StatusCode::SWITCHING_PROTOCOLS && said.upgrade {
             ConnectionOption::Upgrade
+        } else if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Misuse::NotOffered);
         } else {
             return Err(Misuse::Status);
         };

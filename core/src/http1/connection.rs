@@ -226,10 +226,7 @@ impl Connection {
                 Receiving::Head if self.work.as_ref().is_none_or(|work| is_only_line_ends(&work.inbox)) => {
                     self.finish_idle(CloseReason::TimedOut(DeadlineKind::Head), now);
                 }
-                Receiving::Head => {
-                    self.exchanges += 1;
-                    self.refuse(Refusal::HeadTimeout, now);
-                }
+                Receiving::Head => self.time_out_head(now),
                 Receiving::Body if self.body_is_dropped() => {
                     self.lose_dropped(CloseReason::TimedOut(DeadlineKind::Body), now);
                 }
