@@ -37,6 +37,7 @@ impl Output {
     }
 
     /// Appends `data`: copied when small, passed on when large.
+    #[inline]
     pub(crate) fn push(&mut self, data: Bytes) {
         if data.len() < INSERT_THRESHOLD {
             self.buffer.extend_from_slice(&data);
@@ -53,6 +54,7 @@ impl Output {
     }
 
     /// Lets go of read buffers: what could not be sent at once is copied, once.
+    #[inline]
     pub(crate) fn detach(&mut self) {
         if core::mem::take(&mut self.lent) {
             for (_, data) in &mut self.inserts {
@@ -62,6 +64,7 @@ impl Output {
     }
 
     /// Bytes not sent yet.
+    #[inline]
     pub(crate) const fn len(&self) -> usize {
         self.buffer.len() - self.sent + self.inserted
     }
@@ -71,6 +74,7 @@ impl Output {
     }
 
     /// Fills `out` with what is to be sent, in order.
+    #[inline]
     pub(crate) fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
         let mut from = self.sent;
@@ -97,6 +101,7 @@ impl Output {
     }
 
     /// `count` bytes were sent from the front.
+    #[inline]
     pub(crate) fn advance(&mut self, mut count: usize) {
         while let Some((offset, data)) = self.inserts.front_mut() {
             let before = *offset - self.sent;

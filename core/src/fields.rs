@@ -22,7 +22,15 @@ impl Fields {
         Self { first: None, more: None }
     }
 
+    /// One line.
+    #[must_use]
+    #[inline]
+    pub const fn of_one(name: HeaderName, value: HeaderValue) -> Self {
+        Self { first: Some((name, value)), more: None }
+    }
+
     /// Appends a line; lines of the same name stay in order.
+    #[inline]
     pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
         if self.first.is_none() && self.more.is_none() {
             self.first = Some((name, value));

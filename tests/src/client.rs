@@ -23,7 +23,7 @@ mod requests;
 mod tests;
 
 /// Longer than anything takes on a machine that is busy with other things; what waits for this has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One connection to a server.
 #[derive(Debug)]
@@ -159,7 +159,25 @@ impl Client {
         while self.received.len() < count {
             assert!(self.fill(), "the end, {} bytes before a body's", count - self.received.len());
         }
-        self.received.drain(..count).collect()
+        let rest = self.received.split_off(count);
+        std::mem::replace(&mut self.received, rest)
+    }
+
+    /// Reads so many bytes, whatever they are; `false` if the end comes first, be it a reset.
+    pub(crate) fn skip(&mut self, count: usize) -> bool {
+        let mut left = count - self.received.len().min(count);
+        self.received.drain(..count - left);
+        let mut buffer = vec![0; 256 * 1024];
+        while left > 0 {
+            let most = left.min(buffer.len());
+            match self.stream.read(&mut buffer[..most]) {
+                Ok(0) => return false,
+                Ok(more) => left -= more,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
+                Err(error) => panic!("{error}, {left} bytes before the last that was due"),
+            }
+        }
+        true
     }
 
     /// Nothing comes for so long, and no end either.

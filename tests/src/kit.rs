@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
@@ -116,4 +118,36 @@ pub fn fill<E>(into: &mut BytesMut, read: impl FnOnce(&mut [u8]) -> Result<usize
     let result = read(&mut into[start..]);
     into.truncate(start + result.as_ref().copied().unwrap_or(0));
     result
+}
+
+/// What a task may be told from elsewhere.
+#[derive(Debug, Default)]
+pub struct Control(AtomicU8, Mutex<Option<Waker>>);
+
+pub(crate) const NOTHING: u8 = 0;
+pub(crate) const DRAIN: u8 = 1;
+const ABORT: u8 = 2;
+
+impl Control {
+    /// Drains the connection.
+    pub fn drain(&self) {
+        self.tell(DRAIN);
+    }
+
+    /// Aborts the connection.
+    pub fn abort(&self) {
+        self.tell(ABORT);
+    }
+
+    fn tell(&self, command: u8) {
+        self.0.fetch_max(command, Ordering::AcqRel);
+        if let Some(waker) = self.1.lock().unwrap().take() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn take(&self, waker: &Waker) -> u8 {
+        *self.1.lock().unwrap() = Some(waker.clone());
+        self.0.swap(NOTHING, Ordering::AcqRel)
+    }
 }

@@ -3,6 +3,7 @@
 pub mod book;
 pub mod kit;
 pub mod poll_driver;
+pub mod poll_server;
 pub mod task_driver;
 pub mod task_server;
 

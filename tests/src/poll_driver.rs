@@ -1,83 +1,38 @@
 //! A readiness loop over poll(2): one thread, any number of connections.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Wake, Waker};
-use std::thread::JoinHandle;
 
 use anabranch_core::drive::{Progress, Readiness};
 use anabranch_core::{
     AbortReason, ConnectionId, ConnectionInfo, Flow, Instant, Protocol, ReadOperation, WriteOperation,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::kit::{Clock, Lent, Socket, lane, listen};
-
-/// A running loop; stops when it is dropped.
-#[derive(Debug)]
-pub struct PollServer(SocketAddr, Arc<Bell>, Option<JoinHandle<()>>);
+use crate::kit::{Clock, Lent, Socket, lane};
 
 /// Wakes the loop from its sleep, with a command or without.
 #[derive(Debug)]
-struct Bell(AtomicU8, OwnedFd);
+pub(crate) struct Bell(pub(crate) AtomicU8, pub(crate) OwnedFd);
 
-const NOTHING: u8 = 0;
-const DRAIN: u8 = 1;
-const ABORT: u8 = 2;
-const STOP: u8 = 3;
+pub(crate) const NOTHING: u8 = 0;
+pub(crate) const DRAIN: u8 = 1;
+pub(crate) const ABORT: u8 = 2;
+pub(crate) const STOP: u8 = 3;
 
 impl Bell {
-    fn ring(&self, command: u8) {
+    pub(crate) fn ring(&self, command: u8) {
         self.0.fetch_max(command, Ordering::AcqRel);
         // A full pipe wakes as well as one more byte in it would.
         let _ = rustix::io::write(&self.1, &[0]);
     }
 }
 
-impl PollServer {
-    /// Listens on a port of the loopback.
-    ///
-    /// # Errors
-    /// When no socket or pipe is to be had.
-    pub fn start(protocol: Arc<dyn Protocol>) -> io::Result<Self> {
-        let listener = listen()?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let (heard, rung) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
-        let bell = Arc::new(Bell(AtomicU8::new(NOTHING), rung));
-        let rings = bell.clone();
-        let thread = std::thread::spawn(move || run(&*protocol, &listener, &heard, &rings));
-        Ok(Self(address, bell, Some(thread)))
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.0
-    }
-
-    /// Drains the connections it has.
-    pub fn drain(&self) {
-        self.1.ring(DRAIN);
-    }
-
-    /// Aborts the connections it has.
-    pub fn abort(&self) {
-        self.1.ring(ABORT);
-    }
-}
-
-impl Drop for PollServer {
-    fn drop(&mut self) {
-        self.1.ring(STOP);
-        let _ = self.2.take().map(JoinHandle::join);
-    }
-}
-
-fn run(protocol: &dyn Protocol, listener: &TcpListener, heard: &OwnedFd, bell: &Arc<Bell>) {
+/// Serves until it is told to stop.
+pub(crate) fn run(protocol: &dyn Protocol, listener: &TcpListener, heard: &OwnedFd, bell: &Arc<Bell>) {
     let mut lent = Lent::new(Clock::start(), lane());
     let mut connections: Vec<Connection> = Vec::new();
     for id in 1.. {

@@ -3,9 +3,8 @@
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use anabranch_core::drive::{Progress, Readiness, Wire};
 use anabranch_core::{AbortReason, CloseReason, Flow, Instant, ReadOperation, WriteOperation};
@@ -13,39 +12,7 @@ use async_io::Timer;
 use bytes::BytesMut;
 use futures_io::{AsyncRead, AsyncWrite};
 
-use crate::kit::{Lent, fill};
-
-/// What a task may be told from elsewhere.
-#[derive(Debug, Default)]
-pub struct Control(AtomicU8, Mutex<Option<Waker>>);
-
-const NOTHING: u8 = 0;
-const DRAIN: u8 = 1;
-const ABORT: u8 = 2;
-
-impl Control {
-    /// Drains the connection.
-    pub fn drain(&self) {
-        self.tell(DRAIN);
-    }
-
-    /// Aborts the connection.
-    pub fn abort(&self) {
-        self.tell(ABORT);
-    }
-
-    fn tell(&self, command: u8) {
-        self.0.fetch_max(command, Ordering::AcqRel);
-        if let Some(waker) = self.1.lock().unwrap().take() {
-            waker.wake();
-        }
-    }
-
-    fn take(&self, waker: &Waker) -> u8 {
-        *self.1.lock().unwrap() = Some(waker.clone());
-        self.0.swap(NOTHING, Ordering::AcqRel)
-    }
-}
+use crate::kit::{Control, DRAIN, Lent, NOTHING, fill};
 
 /// Serves one connection.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(

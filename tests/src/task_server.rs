@@ -15,8 +15,9 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::future::block_on;
 use futures_lite::io::{AsyncReadExt, BlockOn};
 
+use crate::kit::Control;
 use crate::kit::{Clock, Lent, lane, listen};
-use crate::task_driver::{Control, serve};
+use crate::task_driver::serve;
 
 /// A set of tasks that serve connections; stops when it is dropped.
 #[expect(missing_debug_implementations, reason = "a test's server has nothing to show")]

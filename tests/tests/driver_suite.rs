@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use anabranch_core::testing::driver_suite::{self, Peer, Subject};
-use anabranch_tests::poll_driver::PollServer;
+use anabranch_tests::poll_server::PollServer;
 use anabranch_tests::task_server::TaskServer;
 
 struct Polled(PollServer);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anabranch_core::etx::Ack;
 use anabranch_std::{Config, Listener, Model, serve_protocol};
-use anabranch_tests::poll_driver::PollServer;
+use anabranch_tests::poll_server::PollServer;
 use anabranch_tests::task_server::TaskServer;
 
 const DELAY: Duration = Duration::from_millis(40);

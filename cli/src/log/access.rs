@@ -34,7 +34,7 @@ impl fmt::Display for Line<'_> {
         match &self.0.request {
             // A target that was accepted holds no control byte and no space; still nothing a peer sent is written raw.
             Some(line) => write!(f, "{} {} {:?}", line.method, line.target.escape_debug(), line.version)?,
-            None => f.write_str("malformed request")?,
+            None => f.write_str("refused request")?,
         }
         match self.0.end {
             RequestEnd::Answered => Ok(()),

@@ -111,7 +111,7 @@ fn access_log_has_a_line_for_each_request_and_one_for_each_panic() {
         (1, &[r#""target":"panic""#, "/panic was asked for"]),
         (2, &[r#""message":"GET /panic HTTP/1.1""#, r#""status":500"#, "the handler panicked"]),
         (3, &["/no%0anewline", r#""status":404"#]),
-        (4, &["malformed request", r#""status":400"#]),
+        (4, &["refused request", r#""status":400"#]),
     ] {
         assert!(says.iter().all(|text| lines[number].contains(text)), "{number}: {errors}");
     }

@@ -22,6 +22,7 @@ pub struct Request {
 }
 
 impl Request {
+    #[inline]
     pub(crate) fn new(head: Box<RequestHead>, exchange: ExchangeId, info: &ConnectionInfo) -> Self {
         Self { head, connection: info.id, exchange, peer: info.peer, extensions: Extensions::new() }
     }
@@ -81,6 +82,7 @@ impl Request {
     }
 
     /// Takes the request apart, for its head to be used again.
+    #[inline]
     pub(crate) fn into_head(self) -> Box<RequestHead> {
         self.head
     }

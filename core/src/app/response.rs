@@ -36,14 +36,17 @@ impl Response {
 
     /// 200 with a body of no stated type.
     #[must_use]
+    #[inline]
     pub fn ok(body: impl Into<Body>) -> Self {
         Self { status: StatusCode::OK, fields: Fields::new(), body: body.into() }
     }
 
     /// 200 with a body of this media type.
     #[must_use]
+    #[inline]
     pub fn typed(media_type: &'static str, body: impl Into<Body>) -> Self {
-        Self::ok(body).with_field(CONTENT_TYPE, HeaderValue::from_static(media_type))
+        let fields = Fields::of_one(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        Self { status: StatusCode::OK, fields, body: body.into() }
     }
 
     /// 200 with plain text in UTF-8.
@@ -61,6 +64,7 @@ impl Response {
 
     /// The same answer with one more field line.
     #[must_use]
+    #[inline]
     pub fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.fields.append(name, value);
         self

@@ -25,6 +25,7 @@ pub(crate) struct Track {
 
 impl Track {
     /// A record, if anybody is there to be told.
+    #[inline]
     pub(crate) fn begin(
         observer: Option<&dyn Observer>,
         head: Option<&RequestHead>,

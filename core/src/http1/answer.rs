@@ -31,6 +31,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`respond`](Self::respond). Nothing was written then.
+    #[inline]
     pub fn reply(
         &mut self,
         id: ExchangeId,
@@ -171,7 +172,8 @@ impl Connection {
     }
 
     /// *Command.* The answer's body failed half-way: what is queued goes out, and the connection ends without the body's
-    /// end, so that the peer knows it for incomplete.
+    /// end, so that the peer knows it for incomplete. Only a body that ends with the connection (HTTP/1.0, no length) has no
+    /// end to be missed (RFC 9112 §8).
     pub fn cut(&mut self, id: ExchangeId, turn: &mut Turn<'_>) {
         if self.begun(id).is_ok() {
             self.reason.get_or_insert(CloseReason::ApplicationFailed);
@@ -285,6 +287,7 @@ impl Connection {
     // ---- private: sending ----
 
     /// The answer is complete. A body that the application left unread is dropped by the same rule as one it declined.
+    #[inline]
     pub(super) fn complete_answer(&mut self, id: ExchangeId, turn: &mut Turn<'_>) -> Result<(), Misuse> {
         if self.state.receiving == Receiving::Body {
             self.drop_body(id, turn)?;
@@ -295,6 +298,7 @@ impl Connection {
     }
 
     /// Whether the answer about to begin is the last.
+    #[inline]
     pub(super) fn is_last(&self) -> bool {
         match self.drain {
             Drain::No => false,
@@ -312,6 +316,7 @@ impl Connection {
             )
     }
 
+    #[inline]
     pub(super) fn owed(&mut self, id: ExchangeId) -> Result<&mut Work, Misuse> {
         match self.state.sending {
             Sending::Body if id == self.exchange_id() => Err(Misuse::AlreadyBegun),
@@ -326,6 +331,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     pub(super) fn exchange(&mut self, id: ExchangeId) -> Result<&mut Work, Misuse> {
         if id == self.exchange_id() && matches!(self.state.sending, Sending::Owed | Sending::Body) {
             self.work.as_deref_mut().ok_or(Misuse::StaleExchange)
@@ -336,6 +342,7 @@ impl Connection {
 }
 
 /// How an answer is framed, given its request, status and body (RFC 9112 §6.3, RFC 9110 §8.6).
+#[inline]
 fn answer_framing(
     request: RequestFacts,
     status: StatusCode,

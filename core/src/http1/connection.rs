@@ -116,7 +116,16 @@ impl Connection {
     /// until `None`, answering requests as they come, then [`keep`](Self::keep) what is left. Also after
     /// [`close_input`](Self::close_input), [`handle_timeout`](Self::handle_timeout), [`drain`](Self::drain) and whenever an
     /// answer or a write made room: with an empty `input`.
+    #[inline]
     pub fn poll_event(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> Option<Event> {
+        // As a rule a request comes alone: nothing is behind it. A body may have come to its end all the same.
+        if input.is_empty() && !self.has_kept_input() && self.state.receiving != Receiving::Body {
+            return None;
+        }
+        self.next_event(input, turn)
+    }
+
+    fn next_event(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> Option<Event> {
         loop {
             if let Some(refusal) = self.refused.take() {
                 return Some(Event::Refused { id: self.exchange_id(), refusal });
@@ -152,6 +161,7 @@ impl Connection {
     }
 
     /// *Input.* Takes what is left of the driver's buffer after the events: an exact-size copy of what may be used later.
+    #[inline]
     pub fn keep(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) {
         if !input.is_empty() {
             match self.state.receiving {
@@ -244,6 +254,7 @@ impl Connection {
 
     /// *Command.* Takes the allocation of a head that is done with, for the next one to be read into. Optional: a head may
     /// just as well be dropped.
+    #[inline]
     pub fn recycle(&mut self, mut head: Box<RequestHead>) {
         if let Some(work) = &mut self.work {
             head.vacate();
@@ -286,6 +297,7 @@ impl Connection {
     // ---- output ----
 
     /// *Command.* Lets go of the driver's read buffers: to be called when output was left after a write.
+    #[inline]
     pub fn detach_output(&mut self) {
         if let Some(work) = &mut self.work {
             work.output.detach();
@@ -302,6 +314,7 @@ impl Connection {
     }
 
     /// *Question.* What is to be sent, in order.
+    #[inline]
     pub fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         self.work.as_ref().map_or(0, |work| work.output.slices(out))
     }
@@ -309,6 +322,7 @@ impl Connection {
     // ---- questions ----
 
     /// *Question.* What the reading side wants.
+    #[inline]
     pub fn next_read_operation(&self) -> ReadOperation {
         match self.state.receiving {
             Receiving::Closed => ReadOperation::Close,
@@ -358,6 +372,7 @@ impl Connection {
 
     /// *Question.* The exchange that is in progress: an answer is owed, or being sent.
     #[must_use]
+    #[inline]
     pub const fn open_exchange(&self) -> Option<ExchangeId> {
         match self.state.sending {
             Sending::Owed | Sending::Body => Some(ExchangeId(self.exchanges)),
@@ -380,6 +395,7 @@ impl Connection {
     /// *Question.* Whether [`poll_event`](Self::poll_event) may have something without further input: what was kept, an end,
     /// a refusal.
     #[must_use]
+    #[inline]
     pub fn has_kept_input(&self) -> bool {
         let kept = self.work.as_ref().is_some_and(|work| !work.inbox.is_empty());
         let waits = matches!(
@@ -397,6 +413,7 @@ impl Connection {
 
     /// *Question.* Whether a request that was read waits for a turn with a fresh allowance.
     #[must_use]
+    #[inline]
     pub fn is_held_back(&self) -> bool {
         self.state.receiving == Receiving::Idle
             && self.work.as_ref().is_some_and(|work| !work.inbox.is_empty())
@@ -406,6 +423,7 @@ impl Connection {
 
     /// *Question.* Bytes of output waiting to be sent, those taken and not reported included.
     #[must_use]
+    #[inline]
     pub fn pending_output(&self) -> usize {
         self.work.as_ref().map_or(0, |work| work.output.len() + work.in_flight)
     }
@@ -419,6 +437,7 @@ impl Connection {
     // ---- private: the connection ----
 
     /// After either half of an exchange ended: the next exchange, or the end.
+    #[inline]
     pub(super) fn settle(&mut self, now: Instant) {
         let leftover = self.work.as_ref().is_some_and(|work| !work.inbox.is_empty());
         if self.state.settle(leftover) {
@@ -429,6 +448,7 @@ impl Connection {
     }
 
     /// Closes what was waiting for the output to be flushed, and looks after the deadlines of what comes then.
+    #[inline]
     pub(super) fn flushed(&mut self, now: Instant) {
         if self.pending_output() > 0 {
             return;
@@ -477,6 +497,7 @@ impl Connection {
         self.handler_deadline = Instant::NEVER;
     }
 
+    #[inline]
     pub(super) fn may_begin(&self, turn: &Turn<'_>) -> bool {
         if self.state.sending != Sending::Idle || self.output_is_full() {
             return false;
@@ -490,14 +511,17 @@ impl Connection {
     }
 
     /// Whether what was kept must move before more can be used.
+    #[inline]
     pub(super) fn stalled(&self) -> bool {
         self.state.sending != Sending::Idle || self.output_is_full()
     }
 
+    #[inline]
     pub(super) fn output_is_full(&self) -> bool {
         self.pending_output() > self.settings.limits.max_output_bytes
     }
 
+    #[inline]
     pub(super) fn output_len(&self) -> usize {
         self.work.as_ref().map_or(0, |work| work.output.len())
     }
@@ -539,12 +563,14 @@ impl Connection {
     }
 
     /// The application is waited for, and has not answered.
+    #[inline]
     pub(super) fn arm_handler(&mut self, now: Instant) {
         if self.state.sending == Sending::Owed {
             self.handler_deadline = after(now, self.settings.deadlines.handler);
         }
     }
 
+    #[inline]
     pub(super) fn arm_write(&mut self, now: Instant) {
         if self.write_deadline == Instant::NEVER && self.pending_output() > 0 {
             self.write_deadline = after(now, self.settings.deadlines.write_stall);
@@ -556,6 +582,7 @@ impl Connection {
     }
 
     /// Gives the busy part back when nothing is left in it.
+    #[inline]
     pub(super) fn release(&mut self, pool: &mut Pool) {
         let spare = self.state.is_idle() || self.state.is_finished();
         if spare
@@ -568,6 +595,7 @@ impl Connection {
 }
 
 /// `duration` after `now`, or never where there is no bound.
+#[inline]
 pub(super) fn after(now: Instant, duration: Option<core::time::Duration>) -> Instant {
     duration.map_or(Instant::NEVER, |duration| now + duration)
 }

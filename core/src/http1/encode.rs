@@ -49,6 +49,7 @@ pub(crate) struct Said {
 }
 
 /// Looks the application's fields through for what is not the application's.
+#[inline]
 pub(crate) fn inspect(fields: &Fields) -> Result<Said, Misuse> {
     let mut said = Said::default();
     fields.iter().try_for_each(|(name, value)| {
@@ -86,6 +87,7 @@ pub(crate) struct Head<'a> {
 
 impl Head<'_> {
     /// Appends the head, its empty line included.
+    #[inline]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         // Room for what most heads take, asked for once.
         out.reserve(256);
@@ -144,6 +146,7 @@ fn may_trail(name: &HeaderName) -> bool {
     ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE, HOST, TE, TRAILER].contains(name)
 }
 
+#[inline]
 fn field_lines(out: &mut Vec<u8>, fields: &Fields) {
     fields.iter().for_each(|(name, value)| {
         if !matches!(name.as_str(), "content-length" | "connection") {
@@ -161,6 +164,7 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// Always HTTP/1.1, whatever the request's version: a server names the highest it conforms to (RFC 9110 §2.5).
+#[inline]
 fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     if status == StatusCode::OK {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");

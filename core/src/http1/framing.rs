@@ -4,7 +4,6 @@
 
 use http::{Method, Version};
 
-use super::head::Span;
 use super::refusal::Refusal;
 
 /// How a request's body ends (RFC 9112 §6.3).
@@ -22,7 +21,7 @@ pub enum BodyLength {
 /// What was learnt from a head's field lines.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
-    pub(crate) host: Option<Span>,
+    pub(crate) has_host: bool,
     pub(crate) body: BodyLength,
     pub(crate) persistent: bool,
     pub(crate) expects_continue: bool,
@@ -31,8 +30,10 @@ pub(crate) struct Facts {
 
 /// Gathers the fields that frame a message, one line after another, and then decides.
 #[derive(Debug, Default)]
-pub(crate) struct Framing {
-    host: Option<Span>,
+pub(crate) struct Framing<'a, 'h> {
+    /// A host that is known to be good.
+    known_host: &'h [u8],
+    host: Option<&'a [u8]>,
     content_length: Option<u64>,
     coding: Coding,
     close: bool,
@@ -54,20 +55,32 @@ enum Coding {
     Unknown,
 }
 
-impl Framing {
-    /// Takes one field line into account. `at` is where its value stands.
+impl<'a, 'h> Framing<'a, 'h> {
+    /// Nothing is known yet but a host that was found good before.
     #[inline]
-    pub(crate) fn field(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), Refusal> {
+    pub(crate) fn knowing(host: &'h str) -> Self {
+        Self { known_host: host.as_bytes(), ..Self::default() }
+    }
+
+    /// The host, where it is not the one that was known.
+    #[inline]
+    pub(crate) fn new_host(&self) -> Option<&'a [u8]> {
+        self.host.filter(|host| *host != self.known_host)
+    }
+
+    /// Takes one field line into account.
+    #[inline]
+    pub(crate) fn field(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
         // Length and first letter tell the names that matter from nearly all others.
         match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
-            (4, b'h') | (6, b'e') | (7, b'u') | (10 | 14, b'c') | (17, b't') => self.known(name, value, at),
+            (4, b'h') | (6, b'e') | (7, b'u') | (10 | 14, b'c') | (17, b't') => self.known(name, value),
             _ => Ok(()),
         }
     }
 
-    fn known(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), Refusal> {
+    fn known(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
         match name.len() {
-            4 if is(name, b"host") => return self.host(value, at),
+            4 if is(name, b"host") => return self.host(value),
             6 if is(name, b"expect") => self.expectation(value),
             7 if is(name, b"upgrade") => self.upgrade = true,
             10 if is(name, b"connection") => self.connection(value),
@@ -79,8 +92,9 @@ impl Framing {
     }
 
     /// Decides, once all lines were taken into account.
+    #[inline]
     pub(crate) fn decide(
-        self,
+        &self,
         method: &Method,
         version: Version,
         max_body_bytes: u64,
@@ -108,7 +122,7 @@ impl Framing {
             return Err(Refusal::UnknownExpectation);
         }
         Ok(Facts {
-            host: self.host,
+            has_host: self.host.is_some(),
             body,
             persistent: !self.close && (http11 || self.keep_alive),
             // An expectation in HTTP/1.0 is ignored (RFC 9110 §10.1.1); without a body there is nothing to wait for.
@@ -117,11 +131,15 @@ impl Framing {
         })
     }
 
-    fn host(&mut self, value: &[u8], at: Span) -> Result<(), Refusal> {
-        if self.host.replace(at).is_some() {
+    fn host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
+        if self.host.replace(value).is_some() {
             return Err(Refusal::RepeatedHost);
         }
-        if value.is_empty() || is_authority(value) { Ok(()) } else { Err(Refusal::BadHost) }
+        if value == self.known_host || value.is_empty() || is_authority(value) {
+            Ok(())
+        } else {
+            Err(Refusal::BadHost)
+        }
     }
 
     fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
@@ -148,6 +166,11 @@ impl Framing {
     }
 
     fn connection(&mut self, value: &[u8]) {
+        if value == b"keep-alive" {
+            // All that nearly every browser says.
+            self.keep_alive = true;
+            return;
+        }
         for option in value.split(|byte| *byte == b',') {
             let option = trim(option);
             match option.len() {
@@ -212,10 +235,8 @@ pub(crate) fn is_authority(value: &[u8]) -> bool {
         }
     } else {
         // Short and nearly always plain: one look at each byte finds the colon, and whatever needs a closer look.
-        let mut plain = 0;
-        while value.get(plain).is_some_and(|byte| PLAIN_HOST_BYTES[usize::from(*byte)]) {
-            plain += 1;
-        }
+        let plain =
+            value.iter().position(|byte| !PLAIN_HOST_BYTES[usize::from(*byte)]).unwrap_or(value.len());
         match value.get(plain) {
             None => return plain > 0,
             Some(b':') => return plain > 0 && is_port(&value[plain + 1..]),
@@ -229,8 +250,9 @@ pub(crate) fn is_authority(value: &[u8]) -> bool {
 }
 
 fn is_port(port: &[u8]) -> bool {
-    port.is_empty()
-        || (port.len() <= 5 && parse_decimal(port).is_some_and(|number| number <= u64::from(u16::MAX)))
+    port.len() <= 5
+        && port.iter().all(u8::is_ascii_digit)
+        && port.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0')) <= u32::from(u16::MAX)
 }
 
 fn is_ip_literal(address: &[u8]) -> bool {
@@ -286,7 +308,7 @@ mod tests {
     fn facts(version: Version, fields: &[(&str, &str)]) -> Result<Facts, Refusal> {
         let mut framing = Framing::default();
         for (name, value) in fields {
-            framing.field(name.as_bytes(), value.as_bytes(), Span::default())?;
+            framing.field(name.as_bytes(), value.as_bytes())?;
         }
         framing.decide(&Method::POST, version, 1000)
     }

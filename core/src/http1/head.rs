@@ -7,6 +7,9 @@ use http::{Method, Version};
 
 use super::framing::{BodyLength, Facts};
 
+/// The allocation of a longer target or host is not kept for the next head.
+const KEPT_TEXT_BYTES: usize = 256;
+
 /// Where a field line's name and value stand in the head's bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FieldSpan {
@@ -19,13 +22,6 @@ pub(crate) struct FieldSpan {
 /// Keeps its allocation while its head goes from one request to the next.
 pub(crate) type FieldTable = Vec<FieldSpan>;
 
-/// A range of the head's bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) len: u32,
-}
-
 /// The head of a request: request line and field lines, as the peer sent them (RFC 9112 §3, §5).
 ///
 /// It owns its bytes, is [`Send`], and builds no header map. It was read in place from the driver's buffer, which stays
@@ -35,9 +31,13 @@ pub struct RequestHead {
     pub(crate) bytes: Bytes,
     pub(crate) method: Method,
     pub(crate) version: Version,
-    pub(crate) target: Span,
+    /// Copied out of the bytes: asked for by every application, and text only once.
+    pub(crate) target: String,
     /// Where the target's first `?` stands in it.
     pub(crate) query: Option<u32>,
+    /// The last `Host` that was found good, this head's where it has one: as a rule all requests of a thread name the same,
+    /// which is judged once.
+    pub(crate) known_host: String,
     pub(crate) facts: Facts,
     pub(crate) fields: FieldTable,
 }
@@ -49,8 +49,9 @@ impl RequestHead {
             bytes: Bytes::new(),
             method: Method::GET,
             version: Version::HTTP_11,
-            target: Span::default(),
+            target: String::new(),
             query: None,
+            known_host: String::new(),
             facts: Facts::default(),
             fields: FieldTable::with_capacity(16),
         }
@@ -60,6 +61,11 @@ impl RequestHead {
     pub(crate) fn vacate(&mut self) {
         self.bytes = Bytes::new();
         self.fields.clear();
+        for text in [&mut self.target, &mut self.known_host] {
+            if text.capacity() > KEPT_TEXT_BYTES {
+                *text = String::new();
+            }
+        }
     }
 
     /// Moves the bytes into an allocation of their own size, so that no buffer of a driver is held by them.
@@ -82,14 +88,14 @@ impl RequestHead {
     /// The request target as sent: visible ASCII.
     #[must_use]
     pub fn target(&self) -> &str {
-        self.text(self.target)
+        &self.target
     }
 
     /// The target's path, without authority and query; `*` and an authority-form are given as they are.
     #[must_use]
+    #[inline]
     pub fn path(&self) -> &str {
-        let path_len = self.query.unwrap_or(self.target.len);
-        let target = self.text(Span { len: path_len, ..self.target });
+        let target = self.query.map_or(&self.target[..], |query| &self.target[..query as usize]);
         match split_scheme(target) {
             // An empty path means `/` (RFC 9110 §4.2.3).
             Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
@@ -100,8 +106,7 @@ impl RequestHead {
     /// What follows the target's `?`, if there is one.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        let skipped = self.query? + 1;
-        Some(self.text(Span { start: self.target.start + skipped, len: self.target.len - skipped }))
+        Some(&self.target[self.query? as usize + 1..])
     }
 
     /// The authority the request is for: the target's where it has one, else the `Host` field's (RFC 9112 §3.2.2).
@@ -115,7 +120,7 @@ impl RequestHead {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             return Some(&rest[..end]);
         }
-        self.facts.host.map(|host| self.text(host))
+        self.facts.has_host.then_some(&self.known_host)
     }
 
     /// The field lines in order: names as sent, values without surrounding white space.
@@ -171,15 +176,10 @@ impl RequestHead {
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
-
-    fn text(&self, span: Span) -> &str {
-        let range = span.start as usize..span.start as usize + span.len as usize;
-        // Spans of text were checked to hold visible ASCII when the head was parsed.
-        core::str::from_utf8(&self.bytes[range]).unwrap_or_default()
-    }
 }
 
 /// `scheme` and what follows its `://`, where the target has that form.
+#[inline]
 fn split_scheme(target: &str) -> Option<(&str, &str)> {
     if target.starts_with('/') { None } else { target.split_once("://") }
 }

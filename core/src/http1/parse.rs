@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use http::{Method, Version};
 
 use super::framing::Framing;
-use super::head::{FieldSpan, FieldTable, RequestHead, Span, Trailers};
+use super::head::{FieldSpan, FieldTable, RequestHead, Trailers};
 use super::limits::Limits;
 use super::refusal::{FieldFault, LineFault, Refusal};
 use super::scan::{Found, Scan, is_target, query_start};
@@ -88,6 +88,7 @@ pub(crate) fn trailers(
     Ok(Some(Trailers { bytes, fields }))
 }
 
+#[inline]
 fn split_off(input: &mut BytesMut, head: &mut RequestHead, start: usize, end: usize) {
     let mut bytes = input.split_to(end);
     if start > 0 {
@@ -106,6 +107,7 @@ enum Strict {
     Unsure,
 }
 
+#[inline]
 fn strict_request(bytes: &[u8], head: &mut RequestHead, limits: &Limits) -> Strict {
     let max = limits.max_fields;
     let read = if max <= STACK_FIELDS {
@@ -150,7 +152,7 @@ fn strict_request_in<'b>(
         return None;
     }
 
-    let mut framing = Framing::default();
+    let mut framing = Framing::knowing(&head.known_host);
     let mut refused = None;
     // httparse takes a lone LF for a line's end; we do not. It lets nothing stand between two lines, so that what comes
     // before each of them is the end of the one before.
@@ -171,7 +173,7 @@ fn strict_request_in<'b>(
             value_len: value.len() as u16,
         };
         // Remembered, not returned: whether the rest is well-formed comes first, as it does for the scanner.
-        if let Err(fault) = framing.field(name, value, Span { start: span.value, len: value.len() as u32 }) {
+        if let Err(fault) = framing.field(name, value) {
             refused.get_or_insert(fault);
         }
         head.fields.push(span);
@@ -197,8 +199,15 @@ fn strict_request_in<'b>(
         Ok(facts) => facts,
         Err(refusal) => return Some(Err(refusal)),
     };
+    if let Some(host) = framing.new_host() {
+        // A host that was found good is ASCII.
+        let host = core::str::from_utf8(host).unwrap_or_default();
+        head.known_host.clear();
+        head.known_host.push_str(host);
+    }
     head.method = method;
-    head.target = Span { start: (target_at - start) as u32, len: target.len() as u32 };
+    head.target.clear();
+    head.target.push_str(target);
     head.query = query;
     Some(Ok((start, end)))
 }

@@ -261,11 +261,9 @@ pub(crate) const fn is_target_byte(byte: u8) -> bool {
 }
 
 /// Where the query begins in a target whose bytes may all stand there; `None` where one may not.
+#[inline]
 pub(crate) fn query_start(target: &[u8]) -> Option<Option<u32>> {
-    let mut path = 0;
-    while target.get(path).is_some_and(|byte| is_target_byte(*byte) && *byte != b'?') {
-        path += 1;
-    }
+    let path = target.iter().position(|byte| !is_path_byte(*byte)).unwrap_or(target.len());
     match &target[path..] {
         [] => Some(None),
         rest => {
@@ -273,6 +271,17 @@ pub(crate) fn query_start(target: &[u8]) -> Option<Option<u32>> {
         }
     }
 }
+
+const fn is_path_byte(byte: u8) -> bool {
+    PATH_BYTES[byte as usize]
+}
+
+/// The bytes of a target before its query.
+static PATH_BYTES: [bool; 256] = {
+    let mut table = TARGET_BYTES;
+    table[b'?' as usize] = false;
+    table
+};
 
 static TARGET_BYTES: [bool; 256] = {
     let mut table = [false; 256];
@@ -285,6 +294,7 @@ static TARGET_BYTES: [bool; 256] = {
 };
 
 /// Whether `target`, of whose bytes each may stand in a target, has the form its method asks for (RFC 9112 §3.2).
+#[inline]
 pub(crate) fn is_target(method: &http::Method, target: &[u8]) -> bool {
     use super::framing::is_authority;
     if *method == http::Method::CONNECT {

@@ -122,11 +122,13 @@ pub(crate) enum AnswerBody {
 }
 
 impl Work {
+    #[inline]
     pub(crate) fn lend(pool: &mut Pool) -> Box<Self> {
         pool.take().unwrap_or_default()
     }
 
     /// Gives `self` back, [spare](Self::is_spare) as it is: nothing of the connection stays in it.
+    #[inline]
     pub(crate) fn give_back(mut self: Box<Self>, pool: &mut Pool) {
         debug_assert!(self.is_spare());
         self.free_inbox();
@@ -135,6 +137,7 @@ impl Work {
     }
 
     /// Whether nothing of the connection is in it.
+    #[inline]
     pub(crate) fn is_spare(&self) -> bool {
         self.inbox.is_empty() && self.output.is_empty() && self.in_flight == 0
     }
@@ -142,6 +145,7 @@ impl Work {
 
 impl Work {
     /// Where the next bytes come from: what was kept, joined by what came, or just what came.
+    #[inline]
     pub(crate) fn source<'a>(&'a mut self, input: &'a mut BytesMut) -> (&'a mut BytesMut, &'a mut Scan) {
         if self.inbox.is_empty() {
             return (input, &mut self.scan);
@@ -154,6 +158,7 @@ impl Work {
     }
 
     /// Lets go of an inbox that was used up.
+    #[inline]
     pub(crate) fn free_inbox(&mut self) {
         if self.inbox.is_empty() && self.inbox.capacity() > 0 {
             self.inbox = BytesMut::new();

@@ -172,3 +172,15 @@ pub(super) fn echo_of_a_body_cut_short_is_not_complete(model: &Model) {
     drop(client);
     server.lives();
 }
+
+pub(super) fn body_not_wanted_and_cut_short_ends_the_connection_without_a_word(model: &Model) {
+    let server = model.serve();
+    for request in [post_head("/nothing", 10) + "01234", post_head("/plaintext", 10)] {
+        let mut client = server.connect();
+        client.send(request);
+        client.half_close();
+        // It was answered before anybody knew.
+        assert!(matches!(client.answer().status, 404 | 405));
+        client.end();
+    }
+}

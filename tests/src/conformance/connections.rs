@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::model::Model;
 use super::routes::is_alphabets;
 use super::server::last_answer;
-use crate::client::{Asked, Client, PATIENCE, get, post, post_chunks};
+use crate::client::{Asked, Client, PATIENCE, get, post, post_chunks, post_head};
 
 pub(super) fn connection_lives_for_many_requests(model: &Model) {
     let server = model.serve();
@@ -240,6 +240,28 @@ pub(super) fn client_gone_in_the_middle_of_an_answer_costs_nobody_else(model: &M
         client.take(100_000);
         drop(client);
     });
+}
+
+pub(super) fn client_gone_in_the_middle_of_its_body_costs_nobody_else(model: &Model) {
+    for target in ["/echo", "/discard", "/nothing"] {
+        clients_that_leave(model, |mut client| {
+            client.send(post_head(target, 1 << 20));
+            client.send(vec![b'x'; 100_000]);
+            client.reset();
+        });
+    }
+}
+
+pub(super) fn connections_that_come_and_go_are_all_served(model: &Model) {
+    let server = model.serve();
+    for _ in 0..200 {
+        server.lives();
+    }
+    let closing = "GET /plaintext HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n";
+    for _ in 0..100 {
+        server.last_answer_to(closing).is(200, "Hello, World!");
+        drop(server.connect());
+    }
 }
 
 pub(super) fn many_connections_at_once_are_carried_as_the_model_says(model: &Model) {

@@ -78,6 +78,27 @@ pub(super) fn body_of_a_method_not_offered_is_not_read_first(model: &Model) {
     client.answer().has_status(200);
 }
 
+pub(super) fn body_where_none_is_expected_is_passed_over(model: &Model) {
+    let server = model.serve();
+    let mut client = server.connect();
+    for request in [
+        "GET /plaintext HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nGET /json",
+        "HEAD /plaintext HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nGET /json",
+        "GET /slow?ms=1 HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nGET /json",
+        "GET /work?ms=1 HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nGET /json",
+        "HEAD /chunked HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nGET /json",
+        "GET /large?bytes=100000 HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nGET /json",
+        "GET /no-content HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nGET /json",
+        "OPTIONS * HTTP/1.1\r\nHost: demo\r\nContent-Length: 9\r\n\r\nGET /json",
+    ] {
+        let asked = if request.starts_with("HEAD") { Asked::Head } else { Asked::Plain };
+        client.send(request);
+        let answer = client.answer_to(asked);
+        assert!(matches!(answer.status, 200 | 204) && !answer.closes(), "{request:?}: {answer:?}");
+    }
+    client.get("/plaintext").is(200, "Hello, World!");
+}
+
 pub(super) fn options_of_the_server_is_answered_by_itself(model: &Model) {
     let server = model.serve();
     let mut client = server.connect();

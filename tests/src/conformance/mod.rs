@@ -78,6 +78,7 @@ macro_rules! all_cases {
                 head_has_the_fields_of_get_and_no_body
                 method_not_offered_is_told_what_is
                 body_of_a_method_not_offered_is_not_read_first
+                body_where_none_is_expected_is_passed_over
                 options_of_the_server_is_answered_by_itself
                 connect_and_upgrade_are_not_served
             }
@@ -98,6 +99,7 @@ macro_rules! all_cases {
                 body_cut_short_is_never_answered_with_200
                 body_in_single_bytes_is_the_same_body
                 echo_of_a_body_cut_short_is_not_complete
+                body_not_wanted_and_cut_short_ends_the_connection_without_a_word
             }
             duplex {
                 echo_of_eight_mebibytes_while_they_are_sent
@@ -132,6 +134,8 @@ macro_rules! all_cases {
                 client_gone_while_its_request_waits_costs_nobody_else
                 client_gone_while_its_job_runs_costs_nobody_else
                 client_gone_in_the_middle_of_an_answer_costs_nobody_else
+                client_gone_in_the_middle_of_its_body_costs_nobody_else
+                connections_that_come_and_go_are_all_served
                 many_connections_at_once_are_carried_as_the_model_says
                 sixty_four_clients_are_all_answered
                 requests_per_connection_are_bounded_if_told_so
@@ -159,6 +163,7 @@ macro_rules! all_cases {
                 silent_newcomer_is_closed
                 trickling_head_is_timed_out
                 body_without_progress_is_timed_out
+                body_not_wanted_that_does_not_come_is_not_waited_for
                 body_below_the_least_rate_is_timed_out
                 idle_connection_is_closed_without_a_word
                 reader_that_stalls_is_cut_off

@@ -8,7 +8,7 @@ use anabranch_core::http1::Settings;
 use anabranch_std::{Config, Listener};
 
 use super::server::{Running, Server};
-use crate::poll_driver::PollServer;
+use crate::poll_server::PollServer;
 use crate::task_server::TaskServer;
 
 /// A model under test.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anabranch_std::Handle;
 
 use crate::client::{Answer, Client, PATIENCE};
-use crate::poll_driver::PollServer;
+use crate::poll_server::PollServer;
 use crate::task_server::TaskServer;
 
 /// What a case asks of a running server, whatever carries it.
