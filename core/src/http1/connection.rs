@@ -23,8 +23,7 @@ use super::state::{Receiving, Sending, State};
 use super::work::{BodyRest, RequestFacts, Taking, Work};
 use crate::buf::keep_tail;
 use crate::flow::{
-    AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, InputEnd, ReadOperation, WriteOperation,
-    WriteResult,
+    AbortReason, CloseReason, Deadline, DeadlineKind, InputEnd, ReadOperation, WriteOperation, WriteResult,
 };
 use crate::info::ExchangeId;
 use crate::time::Instant;
@@ -228,10 +227,7 @@ impl Connection {
                 Receiving::Head if self.work.as_ref().is_none_or(|work| is_only_line_ends(&work.inbox)) => {
                     self.finish_idle(CloseReason::TimedOut(DeadlineKind::Head), now);
                 }
-                Receiving::Head => {
-                    self.exchanges += 1;
-                    self.refuse(Refusal::HeadTimeout, now);
-                }
+                Receiving::Head => self.time_out_head(now),
                 Receiving::Body if self.body_is_dropped() => {
                     self.lose_dropped(CloseReason::TimedOut(DeadlineKind::Body), now);
                 }
@@ -477,7 +473,7 @@ impl Connection {
     /// Ends a connection that owes nothing.
     pub(super) fn finish_idle(&mut self, reason: CloseReason, now: Instant) {
         self.reason.get_or_insert(reason);
-        self.state.end(CloseKind::Immediate);
+        self.state.end();
         self.receive_deadline = Instant::NEVER;
         if let Some(work) = &mut self.work {
             work.inbox = BytesMut::new();

@@ -123,7 +123,13 @@ impl<'a, 'h> Framing<'a, 'h> {
             persistent: !self.close && (http11 || self.keep_alive),
             // An expectation in HTTP/1.0 is ignored (RFC 9110 §10.1.1); without a body there is nothing to wait for.
             expects_continue: http11 && self.expects_continue && body != BodyLength::Empty,
-            offers_upgrade: http11 && self.upgrade && self.connection_upgrade && body == BodyLength::Empty,
+            // Who expects 100 is owed it before any 101 (RFC 9110 §7.8), yet without a body there is nothing to continue:
+            // such an offer is ignored, as any offer may be.
+            offers_upgrade: http11
+                && self.upgrade
+                && self.connection_upgrade
+                && body == BodyLength::Empty
+                && !self.expects_continue,
         })
     }
 
