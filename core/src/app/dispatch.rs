@@ -120,6 +120,13 @@ impl<S: Service> Serve<S> {
         }
         if let Some(feed) = self.exchange.as_ref().and_then(|exchange| exchange.feed.as_ref()) {
             feed.end(Err(BodyError::Broken), Some(turn.waker));
+            if self.connection.has_begun() && !feed.is_drained() && !self.has_room() {
+                // What came before is still to go out, once the peer makes room: `progress` cuts the answer off then.
+                if let Some(track) = &mut self.track {
+                    track.failure = Some(Failure::Refused(refusal));
+                }
+                return;
+            }
         }
         self.fail(Failure::Refused(refusal), turn);
     }
