@@ -181,6 +181,10 @@ where
             scratch.reserve(read_size);
             receive(flow, wire, readiness, scratch, turn, &mut bytes_left);
         } else if !wrote {
+            if flow.next_write_operation() == WriteOperation::Write {
+                // What the wire would not take is held from now on: the flow lets go of this thread's buffers.
+                flow.run(turn);
+            }
             return Progress::Blocked;
         }
     }

@@ -6,11 +6,12 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::task::Waker;
 use std::time::Duration;
 
 use anabranch_core::app::{Context, Http, Outcome, Request, Response, service_fn};
+use anabranch_core::drive::{self, Budget, Progress, Readiness, Wire};
 use anabranch_core::testing::ManualClock;
 use anabranch_core::{
     ConnectionId, ConnectionInfo, Dates, Flow, Pool, Protocol, ReadOperation, Turn, WriteOperation,
@@ -196,6 +197,54 @@ fn peer_that_does_not_read_its_echo_holds_no_read_buffer() {
     }
     let each = (LIVE.get() - before) / 100;
     assert!(each < 8000 + 2000, "{each} bytes for an answer of 8,000");
+}
+
+/// Gives its bytes in one read, and takes nothing.
+struct Stuck(Vec<u8>);
+
+impl Wire for Stuck {
+    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+        if self.0.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        into.extend_from_slice(&self.0);
+        Ok(std::mem::take(&mut self.0).len())
+    }
+    fn write(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn peer_that_never_reads_holds_no_read_buffer_once_its_turn_is_over() {
+    let http = http();
+    let mut driver = Driver::new();
+    driver.turn(&mut *connect(&http), &post("/echo", 5000), usize::MAX);
+    let before = LIVE.get();
+    let mut flows: Vec<Box<dyn Flow>> = Vec::with_capacity(100);
+    for _ in 0..100 {
+        let mut flow = connect(&http);
+        driver.scratch.reserve(READ_SIZE);
+        let Driver { scratch, dates, pool } = &mut driver;
+        let mut turn = Turn::new(ManualClock::default().now(), dates, Waker::noop(), pool);
+        let mut wire = Stuck(post("/echo", 5000));
+        let progress = drive::turn(
+            &mut *flow,
+            &mut wire,
+            &mut Readiness::ready(),
+            scratch,
+            &mut turn,
+            &mut Err,
+            Budget::default(),
+        );
+        assert_eq!((progress, flow.next_write_operation()), (Progress::Blocked, WriteOperation::Write));
+        flows.push(flow);
+    }
+    let each = (LIVE.get() - before) / 100;
+    assert!(each < 5000 + 2000, "{each} bytes for an answer of 5,000");
 }
 
 #[test]

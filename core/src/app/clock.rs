@@ -3,7 +3,7 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,8 +18,14 @@ pub struct Clock {
 
 struct State {
     now: Instant,
-    sleepers: Vec<(u64, Instant)>,
+    sleepers: Vec<Sleeper>,
     next: u64,
+}
+
+struct Sleeper {
+    id: u64,
+    until: Instant,
+    waker: Waker,
 }
 
 impl Clock {
@@ -38,17 +44,29 @@ impl Clock {
         Sleep { clock: self.clone(), state: SleepState::New(duration) }
     }
 
-    /// Moves the clock on. Whoever asked to be woken by then is about to be polled, and has no further claim to the flow's
-    /// deadline: a sleep that nobody looks at again must not keep the driver awake.
-    pub(crate) fn advance(&self, now: Instant) {
+    /// Moves the clock on. Whoever asked to be woken by then is woken, once, and has no further claim to the flow's deadline:
+    /// a sleep that nobody looks at again must not keep the driver awake. `own` is the waker of whoever is running: it polls
+    /// what it runs anyway, but what it runs may poll only those of its parts that were woken.
+    pub(crate) fn advance(&self, now: Instant, own: &Waker) {
         let mut state = self.lock();
         state.now = now;
-        state.sleepers.retain(|(_, at)| *at > now);
+        if state.sleepers.iter().all(|sleeper| sleeper.until > now) {
+            return;
+        }
+        let sleepers = core::mem::take(&mut state.sleepers);
+        let (due, sleepers): (Vec<_>, Vec<_>) =
+            sleepers.into_iter().partition(|sleeper| sleeper.until <= now);
+        state.sleepers = sleepers;
+        drop(state);
+        // Outside the lock: what waking does, and what dropping a waker does, is the application's affair.
+        due.into_iter()
+            .filter(|sleeper| !sleeper.waker.will_wake(own))
+            .for_each(|sleeper| sleeper.waker.wake());
     }
 
     /// When the first sleeper is to be woken.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.lock().sleepers.iter().map(|(_, at)| *at).min()
+        self.lock().sleepers.iter().map(|sleeper| sleeper.until).min()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -81,25 +99,25 @@ enum SleepState {
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let waker = context.waker();
         let mut clock = self.clock.lock();
-        let (id, at) = match self.state {
+        let (id, until) = match self.state {
             SleepState::Done => return Poll::Ready(()),
-            SleepState::Until(id, at) => (id, at),
+            SleepState::Until(id, until) => (id, until),
             SleepState::New(duration) => {
-                let (id, at) = (clock.next, clock.now + duration);
                 clock.next += 1;
-                clock.sleepers.push((id, at));
-                (id, at)
+                (clock.next, clock.now + duration)
             }
         };
-        let passed = clock.now >= at;
-        if passed {
-            clock.sleepers.retain(|(sleeper, _)| *sleeper != id);
+        let passed = clock.now >= until;
+        let before = clock.remove(id);
+        if !passed {
+            clock.sleepers.push(Sleeper { id, until, waker: waker.clone() });
         }
         drop(clock);
-        // No waker: the flow's deadline brings the next poll.
-        self.state = if passed { SleepState::Done } else { SleepState::Until(id, at) };
+        drop(before);
+        self.state = if passed { SleepState::Done } else { SleepState::Until(id, until) };
         if passed { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -107,8 +125,17 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let SleepState::Until(id, _) = self.state {
-            self.clock.lock().sleepers.retain(|(sleeper, _)| *sleeper != id);
+            let before = self.clock.lock().remove(id);
+            drop(before);
         }
+    }
+}
+
+impl State {
+    /// Takes a sleeper out, to be dropped outside the lock: its waker is the application's.
+    fn remove(&mut self, id: u64) -> Option<Sleeper> {
+        let at = self.sleepers.iter().position(|sleeper| sleeper.id == id)?;
+        Some(self.sleepers.swap_remove(at))
     }
 }
 

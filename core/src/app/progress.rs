@@ -51,7 +51,7 @@ impl<S: Service> Serve<S> {
             track.latest = turn.now;
         }
         if let Some(clock) = &exchange.clock {
-            clock.advance(turn.now);
+            clock.advance(turn.now, turn.waker);
         }
         match core::mem::replace(&mut exchange.stage, Stage::Calling) {
             Stage::Waiting { until, then } if until <= turn.now => {

@@ -1,8 +1,10 @@
 //! What the application is given besides requests: state, extensions, identities, time, and a record of each exchange.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{self, Poll, Wake, Waker};
 use std::time::Duration;
 
 use anabranch_core::app::{
@@ -176,9 +178,110 @@ fn sleep_that_is_dropped_wakes_nobody() {
     assert_eq!(one_answer(&rig.written()).text(), "x");
 }
 
+/// Polls its future only when it was woken, as executors of many futures do with each of theirs.
+struct OnlyWhenWoken<F> {
+    future: F,
+    woken: Arc<Woken>,
+}
+
+struct Woken {
+    woken: AtomicBool,
+    outer: Mutex<Option<Waker>>,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        let outer = self.outer.lock().unwrap().clone();
+        if let Some(outer) = outer {
+            outer.wake();
+        }
+    }
+}
+
+impl<F: Future> OnlyWhenWoken<F> {
+    fn new(future: F) -> Pin<Box<Self>> {
+        let woken = Arc::new(Woken { woken: AtomicBool::new(true), outer: Mutex::default() });
+        Box::pin(Self { future, woken })
+    }
+}
+
+impl<F: Future + Unpin> Future for OnlyWhenWoken<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<F::Output> {
+        *self.woken.outer.lock().unwrap() = Some(context.waker().clone());
+        if !self.woken.woken.swap(false, Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        let waker = Waker::from(Arc::clone(&self.woken));
+        Pin::new(&mut self.future).poll(&mut task::Context::from_waker(&waker))
+    }
+}
+
+#[test]
+fn sleep_wakes_who_is_polled_only_when_woken() {
+    let mut rig = rig(service_fn(|_: &mut Request, context: &mut Context<'_>| {
+        let clock = context.clock();
+        Outcome::future(async move {
+            OnlyWhenWoken::new(Box::pin(clock.sleep(Duration::from_secs(1)))).await;
+            "slept"
+        })
+    }));
+    rig.read(get("/"));
+    rig.advance(Duration::from_secs(1));
+    assert_eq!(one_answer(&rig.written()).text(), "slept");
+}
+
+#[test]
+fn sleep_that_is_over_and_not_asked_about_keeps_nobody_awake() {
+    let mut rig = rig(service_fn(|_: &mut Request, context: &mut Context<'_>| {
+        let clock = context.clock();
+        Outcome::future(async move {
+            let mut short = Box::pin(clock.sleep(Duration::from_secs(1)));
+            let mut child = OnlyWhenWoken::new(Box::pin(clock.sleep(Duration::from_secs(1))));
+            std::future::poll_fn(|context| {
+                assert!(short.as_mut().poll(context).is_pending());
+                assert!(child.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            clock.sleep(Duration::from_secs(5)).await;
+            drop((short, child));
+            "x"
+        })
+    }));
+    rig.read(get("/"));
+    rig.advance(Duration::from_secs(2));
+    assert_eq!(rig.deadline().unwrap().at - rig.now(), Duration::from_secs(3));
+    rig.advance(Duration::from_secs(3));
+    assert_eq!(one_answer(&rig.written()).text(), "x");
+}
+
+#[test]
+fn body_wakes_who_is_polled_only_when_woken() {
+    let mut rig = rig(service_fn(|_: &mut Request, _: &mut Context<'_>| {
+        Outcome::stream(|_, mut incoming, _| {
+            let count = async move {
+                let mut count = 0;
+                while let Some(Ok(_)) = incoming.next().await {
+                    count += 1;
+                }
+                format!("{count}")
+            };
+            Outcome::future(OnlyWhenWoken::new(Box::pin(count)))
+        })
+    }));
+    let request = post_chunked("/", &["a", "b", "c"]);
+    rig.read_bytewise(&request);
+    assert_eq!(one_answer(&rig.written()).text(), "3");
+    rig.read(request);
+    assert_eq!(one_answer(&rig.written()).status, 200);
+}
+
 #[test]
 fn future_woken_from_elsewhere_goes_on() {
-    let shared: Arc<Mutex<(bool, Option<std::task::Waker>)>> = Arc::default();
+    let shared: Arc<Mutex<(bool, Option<Waker>)>> = Arc::default();
     let mut rig = rig(service_fn({
         let shared = Arc::clone(&shared);
         move |_: &mut Request, _: &mut Context<'_>| {

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use anabranch_core::testing::Rig;
-use anabranch_core::{AbortReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult};
+use anabranch_core::{AbortReason, InputEnd, ReadOperation, WriteOperation, WriteResult};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::kit::{Conversation, http_with};
+use crate::kit::{Conversation, SiteRig, http_with};
 
 /// Pieces that requests, good and bad, are made of.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
@@ -105,7 +105,8 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
 enum Step {
     Feed(Vec<u8>, usize),
     Write(usize),
-    TakeAndReport(usize),
+    Take(usize),
+    Report(usize),
     Advance(u64),
     Timeout,
     Run,
@@ -122,7 +123,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (input(), 1..100_usize).prop_map(|(bytes, cut)| Step::Feed(bytes, cut)),
         8 => (1..400_usize).prop_map(Step::Write),
-        4 => (1..400_usize).prop_map(Step::TakeAndReport),
+        4 => (1..400_usize).prop_map(Step::Take),
+        6 => (1..400_usize).prop_map(Step::Report),
         4 => (0..20_000_u64).prop_map(Step::Advance),
         2 => Just(Step::Timeout),
         2 => Just(Step::Run),
@@ -183,16 +185,15 @@ proptest! {
             }
         });
         let mut rig = Rig::connect(&http);
-        let mut ended = false;
+        let mut peer = Peer::default();
         for step in steps {
-            take_step(&mut rig, step, &mut ended);
+            take_step(&mut rig, step, &mut peer);
         }
         // Whatever came before, time ends it.
+        take_step(&mut rig, Step::Report(usize::MAX), &mut peer);
         rig.lose_jobs();
         rig.written();
-        if !ended {
-            rig.eof();
-        }
+        take_step(&mut rig, Step::End(InputEnd::Eof), &mut peer);
         for _ in 0..10 {
             rig.advance(Duration::from_secs(1000));
             rig.written();
@@ -202,16 +203,31 @@ proptest! {
     }
 }
 
-fn take_step(rig: &mut Rig<Box<dyn Flow>>, step: Step, ended: &mut bool) {
+/// What the other end remembers.
+#[derive(Default)]
+struct Peer {
+    ended: bool,
+    /// Output that was taken and not reported.
+    in_flight: usize,
+}
+
+fn take_step(rig: &mut SiteRig, step: Step, peer: &mut Peer) {
     match step {
-        Step::Feed(bytes, cut) if !*ended => rig.feed(bytes, cut),
+        Step::Feed(bytes, cut) if !peer.ended => rig.feed(bytes, cut),
         Step::Feed(..) => {}
-        Step::Write(max) => drop(rig.write_at_most(max)),
-        Step::TakeAndReport(max) => {
+        Step::Write(max) if peer.in_flight == 0 => drop(rig.write_at_most(max)),
+        Step::Write(_) => {}
+        Step::Take(max) => {
             if rig.flow().next_write_operation() == WriteOperation::Write {
-                let taken: usize = rig.take_output(max).iter().map(bytes::Bytes::len).sum();
+                peer.in_flight += rig.take_output(max).iter().map(bytes::Bytes::len).sum::<usize>();
                 rig.run();
-                rig.report_write_result(WriteResult::Wrote(taken));
+            }
+        }
+        Step::Report(max) => {
+            let written = max.min(peer.in_flight);
+            if written > 0 && !rig.is_finished() {
+                peer.in_flight -= written;
+                rig.report_write_result(WriteResult::Wrote(written));
             }
         }
         Step::Advance(millis) => rig.advance(Duration::from_millis(millis)),
@@ -220,8 +236,8 @@ fn take_step(rig: &mut Rig<Box<dyn Flow>>, step: Step, ended: &mut bool) {
         Step::RunJobs => drop(rig.run_jobs()),
         Step::LoseJobs => rig.lose_jobs(),
         Step::Drain => rig.drain(),
-        Step::End(end) if !*ended => {
-            *ended = true;
+        Step::End(end) if !peer.ended => {
+            peer.ended = true;
             rig.close_input(end);
         }
         Step::End(_) => {}
