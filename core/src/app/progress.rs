@@ -9,7 +9,7 @@ use super::body::{Body, Frame};
 use super::exchange::Stage;
 use super::failure::Failure;
 use super::observer::RequestEnd;
-use super::pipe::Appetite;
+use super::pipe::{Appetite, Feed};
 use super::serve::Serve;
 use super::service::Service;
 use crate::flow::ReadOperation;
@@ -28,12 +28,20 @@ impl<S: Service> Serve<S> {
                 break;
             }
         }
+        if self.connection.has_begun() && self.body_broke() && self.has_room() {
+            self.cut(turn);
+        }
         if let Some(exchange) = &mut self.exchange
             && let Err(refusal) = exchange.detach(&self.shared.memory)
         {
             self.fail(Failure::Refused(refusal), turn);
         }
         self.connection.keep(&mut BytesMut::new(), turn);
+    }
+
+    /// Whether the request's body broke off under an answer that had begun: such an answer never ends in order.
+    fn body_broke(&self) -> bool {
+        self.exchange.as_ref().and_then(|exchange| exchange.feed.as_ref()).is_some_and(Feed::is_broken)
     }
 
     /// Moves the exchange on as far as the application lets it. Says whether anything moved.
@@ -122,6 +130,10 @@ impl<S: Service> Serve<S> {
                         self.connection.send_data(id, data, turn)
                     }
                 }
+                Some(Ok(Frame::Trailers(_))) | None if self.body_broke() => {
+                    self.cut(turn);
+                    return true;
+                }
                 Some(Ok(Frame::Trailers(trailers))) => {
                     self.close_body(id, body, turn);
                     self.finish(id, Some(&trailers), turn);
@@ -158,6 +170,9 @@ impl<S: Service> Serve<S> {
     pub(super) fn tend_feed(&mut self, turn: &mut Turn<'_>) -> bool {
         let Some(exchange) = &mut self.exchange else { return false };
         let Some(feed) = &exchange.feed else { return false };
+        if feed.is_broken() {
+            return false;
+        }
         let id = exchange.id;
         // The exchange is open as long as its feed is: none of these can be misuse.
         match feed.appetite(turn.waker) {

@@ -56,6 +56,7 @@ impl Connection {
     /// # Errors
     /// [`Misuse::StaleExchange`], [`Misuse::AlreadyBegun`], [`Misuse::Status`], [`Misuse::FramingField`],
     /// [`Misuse::ContradictingLength`]; [`Misuse::TooLong`] for a body with a status that has none. Nothing was written then.
+    #[inline]
     pub fn respond(
         &mut self,
         id: ExchangeId,
@@ -218,7 +219,7 @@ impl Connection {
         if !(102..200).contains(&status.as_u16()) {
             return Err(Misuse::Status);
         }
-        if said.close || said.content_length.is_some() {
+        if said.close || said.upgrade || said.content_length.is_some() {
             return Err(Misuse::FramingField);
         }
         if !work.request.http11 {
@@ -251,8 +252,10 @@ impl Connection {
             ConnectionOption::Unsaid
         } else if request.is_connect || !request.offers_upgrade {
             return Err(Misuse::NotOffered);
-        } else if status == StatusCode::SWITCHING_PROTOCOLS {
+        } else if status == StatusCode::SWITCHING_PROTOCOLS && said.upgrade {
             ConnectionOption::Upgrade
+        } else if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Misuse::NotOffered);
         } else {
             return Err(Misuse::Status);
         };

@@ -195,6 +195,7 @@ impl Connection {
     }
 
     /// *Input.* What became of the output.
+    #[inline]
     pub fn report_write_result(&mut self, result: WriteResult, turn: &mut Turn<'_>) {
         match result {
             WriteResult::Closed => self.close(CloseReason::PeerReset),
@@ -226,10 +227,7 @@ impl Connection {
                 Receiving::Head if self.work.as_ref().is_none_or(|work| is_only_line_ends(&work.inbox)) => {
                     self.finish_idle(CloseReason::TimedOut(DeadlineKind::Head), now);
                 }
-                Receiving::Head => {
-                    self.exchanges += 1;
-                    self.refuse(Refusal::HeadTimeout, now);
-                }
+                Receiving::Head => self.time_out_head(now),
                 Receiving::Body if self.body_is_dropped() => {
                     self.lose_dropped(CloseReason::TimedOut(DeadlineKind::Body), now);
                 }
@@ -553,7 +551,11 @@ impl Connection {
         let progress = after(now, deadlines.body);
         let rate = match deadlines.min_body_rate {
             Some(rate) if rate > 0 => {
-                let earned = core::time::Duration::from_secs_f64(work.body.received as f64 / f64::from(rate));
+                let (seconds, rest) =
+                    (work.body.received / u64::from(rate), work.body.received % u64::from(rate));
+                // Less than a second, for the rest is less than the rate.
+                let nanos = (rest * 1_000_000_000 / u64::from(rate)) as u32;
+                let earned = core::time::Duration::new(seconds, nanos);
                 after(work.body.since, deadlines.body.map(|grace| grace.saturating_add(earned)))
             }
             _ => Instant::NEVER,

@@ -141,10 +141,28 @@ proptest! {
         input in input(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         eof in any::<bool>(),
+        limits in 0..3_u8,
     ) {
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(input.len() + 1)).collect();
         cuts.sort_unstable();
-        let conversation = Conversation::new(input);
+        let conversation = Conversation::new(input).under(|settings| {
+            let limits_of = &mut settings.limits;
+            if limits == 1 {
+                limits_of.max_request_line_bytes = 30;
+                limits_of.max_header_bytes = 60;
+                limits_of.max_field_line_bytes = 26;
+                limits_of.max_fields = 3;
+                limits_of.max_body_bytes = 10;
+                limits_of.max_chunk_line_bytes = 6;
+                limits_of.max_chunk_extension_bytes = 4;
+            }
+            if limits == 2 {
+                limits_of.max_output_bytes = 40;
+                limits_of.max_window_bytes = 2;
+                limits_of.max_discard_bytes = 4;
+                limits_of.max_requests = Some(3);
+            }
+        });
         let conversation = if eof { conversation.then_eof() } else { conversation };
         conversation.hold_cut_at(&cuts);
     }

@@ -106,6 +106,20 @@ fn malformed_end_of_a_body_is_never_answered_with_success() {
 }
 
 #[test]
+fn what_came_before_a_body_broke_goes_out_though_the_peer_is_slow_to_read() {
+    for output in [1, 10, 60, 200] {
+        let held = Conversation::new(format!("{CHUNKED}3\r\nabc\r\n3\r\ndef\r\nZZ\r\n"))
+            .under(|settings| {
+                settings.limits.max_output_bytes = output;
+                settings.limits.max_window_bytes = 2;
+            })
+            .hold();
+        assert_eq!((held.text(), held.answers[0].whole), ("abcdef", false));
+        assert_eq!(held.closed, Some(CloseReason::Refused(400)));
+    }
+}
+
+#[test]
 fn answer_given_before_a_body_breaks_stands() {
     let head = CHUNKED.replace("/echo", "/first");
     let held = Conversation::new(format!("{head}3\r\nabc\r\nZZ\r\n")).hold();
@@ -292,6 +306,27 @@ fn pause_for_the_application_or_for_a_slow_peer_counts_against_no_deadline() {
     output.extend(rig.written());
     assert_eq!(one_answer(&output).body.len(), 1000);
     rig.assert_reading();
+}
+
+#[test]
+fn pause_is_no_slowness_of_the_peer() {
+    let http = http_with(|settings| {
+        settings.limits.max_output_bytes = 100;
+        settings.limits.max_window_bytes = 100;
+        settings.deadlines.write_stall = None;
+    });
+    let mut rig = Rig::connect(&http);
+    rig.feed("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", 50);
+    rig.feed(vec![b'x'; 500], 50);
+    rig.advance(Duration::from_secs(3600));
+    let mut output = rig.written();
+    rig.assert_reading();
+    let deadline = rig.deadline().expect("the rest of the body is due");
+    assert_eq!((deadline.kind, deadline.at - rig.now()), (DeadlineKind::Body, Duration::from_secs(10)));
+    rig.advance(Duration::from_secs(9));
+    rig.feed(vec![b'x'; 500], 50);
+    output.extend(rig.written());
+    assert_eq!(one_answer(&output).body.len(), 1000);
 }
 
 #[test]

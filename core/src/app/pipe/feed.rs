@@ -56,6 +56,16 @@ impl Feed {
         self.pipe.lock().end_taken
     }
 
+    /// Whether nothing waits for the reader, or nobody is there to read it.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.pipe.lock().queue.is_empty()
+    }
+
+    /// Whether the body broke off.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self.pipe.lock().end, Some(Err(_)))
+    }
+
     /// Whether `incoming` is this feed's reader.
     pub(crate) fn feeds(&self, incoming: &Incoming) -> bool {
         Arc::ptr_eq(&self.pipe, &incoming.pipe)
