@@ -242,15 +242,9 @@ impl State {
     }
 
     fn end_by(&mut self, kind: CloseKind) {
-        if matches!(self.sending, Sending::Ending(_) | Sending::Closed(_)) {
-            return;
-        }
-        let kind = if self.receiving == Receiving::Closed { CloseKind::Immediate } else { kind };
         self.sending = Sending::Ending(kind);
-        if self.receiving != Receiving::Closed {
-            // Reading on keeps a peer that sends before it reads from blocking both of us.
-            self.receiving = if kind == CloseKind::Linger { Receiving::Lingering } else { Receiving::Closed };
-        }
+        // Reading on keeps a peer that sends before it reads from blocking both of us.
+        self.receiving = if kind == CloseKind::Linger { Receiving::Lingering } else { Receiving::Closed };
     }
 
     /// The end that is under way turns out to have unread input behind it.
