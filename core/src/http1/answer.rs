@@ -19,7 +19,7 @@ use super::state::{Persistence, Receiving, Sending};
 use super::work::{AnswerBody, RequestFacts, Taking, Work};
 use crate::buf::Output;
 use crate::fields::Fields;
-use crate::flow::{CloseKind, CloseReason};
+use crate::flow::CloseReason;
 use crate::info::ExchangeId;
 use crate::time::Instant;
 use crate::turn::Turn;
@@ -71,14 +71,14 @@ impl Connection {
         }
         let (framing, answer) = answer_framing(request, status, length, said)?;
         if said.close || answer == AnswerBody::UntilClose || self.is_last() {
-            self.state.persistence = Persistence::WeEnd;
+            self.state.we_end();
         }
         if self.state.receiving == Receiving::Body && self.owed(id)?.body.taking == Taking::Held {
             self.drop_body(id, turn)?;
         }
         if request.is_connect {
             // What a peer sends behind a refused CONNECT may be meant for the tunnel it did not get.
-            self.state.persistence = Persistence::WeEnd;
+            self.state.we_end();
         }
         let option = match self.state.persistence {
             Persistence::Persist if request.http11 => ConnectionOption::Unsaid,
@@ -177,7 +177,7 @@ impl Connection {
     pub fn cut(&mut self, id: ExchangeId, turn: &mut Turn<'_>) {
         if self.begun(id).is_ok() {
             self.reason.get_or_insert(CloseReason::ApplicationFailed);
-            self.state.end(CloseKind::Immediate);
+            self.state.end();
             self.receive_deadline = Instant::NEVER;
             self.flushed(turn.now);
         }
@@ -186,7 +186,7 @@ impl Connection {
     /// *Command.* After this exchange the connection ends, whatever the peer asked for.
     pub fn end_after(&mut self, id: ExchangeId) {
         if id == self.exchange_id() && matches!(self.state.sending, Sending::Owed | Sending::Body) {
-            self.state.persistence = Persistence::WeEnd;
+            self.state.we_end();
         }
     }
 

@@ -156,15 +156,18 @@ impl Work {
 impl Work {
     /// Where the next bytes come from: what was kept, joined by what came, or just what came.
     #[inline]
-    pub(crate) fn source<'a>(&'a mut self, input: &'a mut BytesMut) -> (&'a mut BytesMut, &'a mut Scan) {
+    pub(crate) fn source<'a>(
+        &'a mut self,
+        input: &'a mut BytesMut,
+    ) -> (&'a mut BytesMut, &'a mut Scan, &'a mut BodyState) {
         if self.inbox.is_empty() {
-            return (input, &mut self.scan);
+            return (input, &mut self.scan, &mut self.body);
         }
         if !input.is_empty() {
             self.inbox.extend_from_slice(input);
             input.clear();
         }
-        (&mut self.inbox, &mut self.scan)
+        (&mut self.inbox, &mut self.scan, &mut self.body)
     }
 
     /// Lets go of an inbox that was used up.
