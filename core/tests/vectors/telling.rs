@@ -9,6 +9,7 @@ use anabranch_core::{
     Dates, ExchangeId, Fields, InputEnd, Instant, Pool, ReadOperation, Turn, WriteOperation, WriteResult,
 };
 use bytes::{Bytes, BytesMut};
+use http::header::{HeaderValue, UPGRADE};
 use http::{Method, StatusCode, Version};
 
 use super::application::Deed;
@@ -162,11 +163,15 @@ impl Teller {
                 }
             }
             Deed::Switch => {
+                let mut fields = Fields::new();
                 let status = match *head.method() {
                     Method::CONNECT => StatusCode::OK,
-                    _ => StatusCode::SWITCHING_PROTOCOLS,
+                    _ => {
+                        fields.append(UPGRADE, HeaderValue::from_static("other"));
+                        StatusCode::SWITCHING_PROTOCOLS
+                    }
                 };
-                self.with(|connection, turn| connection.switch(id, status, &Fields::new(), turn))
+                self.with(|connection, turn| connection.switch(id, status, &fields, turn))
                     .expect("a switch was offered");
                 self.switched = Some(Vec::new());
             }
