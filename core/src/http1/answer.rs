@@ -56,6 +56,7 @@ impl Connection {
     /// # Errors
     /// [`Misuse::StaleExchange`], [`Misuse::AlreadyBegun`], [`Misuse::Status`], [`Misuse::FramingField`],
     /// [`Misuse::ContradictingLength`]; [`Misuse::TooLong`] for a body with a status that has none. Nothing was written then.
+    #[inline]
     pub fn respond(
         &mut self,
         id: ExchangeId,

@@ -195,6 +195,7 @@ impl Connection {
     }
 
     /// *Input.* What became of the output.
+    #[inline]
     pub fn report_write_result(&mut self, result: WriteResult, turn: &mut Turn<'_>) {
         match result {
             WriteResult::Closed => self.close(CloseReason::PeerReset),

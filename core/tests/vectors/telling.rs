@@ -164,12 +164,11 @@ impl Teller {
             }
             Deed::Switch => {
                 let mut fields = Fields::new();
-                let status = match *head.method() {
-                    Method::CONNECT => StatusCode::OK,
-                    _ => {
-                        fields.append(UPGRADE, HeaderValue::from_static("other"));
-                        StatusCode::SWITCHING_PROTOCOLS
-                    }
+                let status = if *head.method() == Method::CONNECT {
+                    StatusCode::OK
+                } else {
+                    fields.append(UPGRADE, HeaderValue::from_static("other"));
+                    StatusCode::SWITCHING_PROTOCOLS
                 };
                 self.with(|connection, turn| connection.switch(id, status, &fields, turn))
                     .expect("a switch was offered");

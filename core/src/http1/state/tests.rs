@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::*;
 
+type Say = fn(&mut State);
+
 /// All that a connection can say, with what it says it.
-const ALL: &[(&str, Option<Said>, fn(&mut State))] = &[
+const ALL: &[(&str, Option<Said>, Say)] = &[
     ("head_begun", Some(Said::HeadBegun), State::head_begun),
     ("request_begun", Some(Said::RequestBegun), |state| state.request_begun(false)),
     ("request_begun", Some(Said::RequestBegun), |state| state.request_begun(true)),
