@@ -262,3 +262,18 @@ fn date_and_server_are_sent_unless_the_application_says_its_own() {
     assert_eq!((text.matches("date: ").count(), text.matches("server: ").count()), (1, 1));
     assert!(text.contains("date: today\r\nserver: mine\r\n"), "{text}");
 }
+
+#[test]
+fn failure_of_a_head_request_has_no_body() {
+    let held = Conversation::new("HEAD /panic HTTP/1.1\r\nHost: a\r\n\r\n").hold();
+    assert_eq!((held.statuses(), held.text()), (vec![500], ""));
+    held.assert_closed(CloseReason::Finished);
+}
+
+#[test]
+fn options_of_the_whole_server_may_have_a_body() {
+    let request = "OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    let held = Conversation::new(request).hold();
+    assert_eq!(held.statuses(), [204]);
+    held.assert_lives();
+}

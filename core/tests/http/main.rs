@@ -14,6 +14,7 @@ mod expectation;
 mod failures;
 mod lanes;
 mod limits;
+mod machine;
 mod memory;
 mod persistence;
 mod pipelining;

@@ -1,0 +1,195 @@
+//! The machine by itself: events and commands in the wrong order are refused, and nothing is written then.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use anabranch_core::http1::{AnswerLength, Connection, Event, Misuse, Sends, Settings};
+use anabranch_core::testing::ManualClock;
+use anabranch_core::{Dates, ExchangeId, Fields, Pool, Turn};
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http::header::{CONNECTION, HeaderValue};
+
+use crate::kit::one_answer;
+
+/// A machine and what is lent to it.
+struct Machine {
+    connection: Connection,
+    dates: Dates,
+    pool: Pool,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let now = ManualClock::default().now();
+        let (dates, pool) = (Dates::anchored(now, Duration::ZERO), Pool::default());
+        Self { connection: Connection::new(Arc::new(Settings::default()), now), dates, pool }
+    }
+
+    fn with<T>(&mut self, call: impl FnOnce(&mut Connection, &mut Turn<'_>) -> T) -> T {
+        let Self { connection, dates, pool } = self;
+        call(connection, &mut Turn::new(ManualClock::default().now(), dates, Waker::noop(), pool))
+    }
+
+    /// Gives it `input`, and takes one event.
+    fn event(&mut self, input: &str) -> Option<Event> {
+        let mut input = BytesMut::from(input);
+        self.with(|connection, turn| {
+            let event = connection.poll_event(&mut input, turn);
+            connection.keep(&mut input, turn);
+            event
+        })
+    }
+
+    /// Gives it a request, and says which exchange that is.
+    #[track_caller]
+    fn request(&mut self, input: &str) -> ExchangeId {
+        match self.event(input) {
+            Some(Event::Request { id, .. }) => id,
+            other => panic!("expected a request: {other:?}"),
+        }
+    }
+
+    fn respond(&mut self, id: ExchangeId, length: AnswerLength) -> Result<Sends, Misuse> {
+        self.with(|connection, turn| connection.respond(id, StatusCode::OK, &Fields::new(), length, turn))
+    }
+
+    fn send(&mut self, id: ExchangeId, data: &'static str) -> Result<(), Misuse> {
+        self.with(|connection, turn| connection.send_data(id, Bytes::from_static(data.as_bytes()), turn))
+    }
+
+    fn finish(&mut self, id: ExchangeId) -> Result<(), Misuse> {
+        self.with(|connection, turn| connection.finish(id, None, turn))
+    }
+
+    fn output(&mut self) -> Vec<u8> {
+        let mut chunks = Vec::new();
+        self.connection.take_output(usize::MAX, &mut chunks);
+        chunks.concat()
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n";
+
+#[test]
+fn exchange_that_is_over_takes_no_commands() {
+    let mut machine = Machine::new();
+    let id = machine.request(GET);
+    assert_eq!(machine.respond(id, AnswerLength::Known(0)), Ok(Sends::Body));
+    assert_eq!(machine.finish(id), Ok(()));
+    let before = machine.output();
+    assert_eq!(machine.respond(id, AnswerLength::Known(0)), Err(Misuse::StaleExchange));
+    assert_eq!(machine.send(id, "x"), Err(Misuse::StaleExchange));
+    assert_eq!(machine.finish(id), Err(Misuse::StaleExchange));
+    machine.with(|connection, turn| {
+        assert_eq!(connection.want_body(id, turn), Err(Misuse::StaleExchange));
+        assert_eq!(connection.pause_body(id, turn), Err(Misuse::StaleExchange));
+        assert_eq!(connection.drop_body(id, turn), Err(Misuse::StaleExchange));
+        connection.cut(id, turn);
+        connection.end_after(id);
+    });
+    assert!(machine.output().is_empty());
+    assert!(one_answer(&before).whole);
+    // The next exchange is another, and the old name does not reach it.
+    let next = machine.request(GET);
+    assert_ne!(next, id);
+    assert_eq!(machine.respond(id, AnswerLength::Known(0)), Err(Misuse::StaleExchange));
+    assert_eq!(machine.respond(next, AnswerLength::Known(0)), Ok(Sends::Body));
+}
+
+#[test]
+fn answer_begins_once_and_before_its_body() {
+    let mut machine = Machine::new();
+    let id = machine.request(GET);
+    assert_eq!(machine.send(id, "x"), Err(Misuse::NotBegun));
+    assert_eq!(machine.finish(id), Err(Misuse::NotBegun));
+    machine.with(|connection, turn| connection.cut(id, turn));
+    assert_eq!(machine.respond(id, AnswerLength::Unknown), Ok(Sends::Body));
+    assert_eq!(machine.respond(id, AnswerLength::Unknown), Err(Misuse::AlreadyBegun));
+    let informed =
+        machine.with(|connection, turn| connection.inform(id, StatusCode::EARLY_HINTS, &Fields::new(), turn));
+    assert_eq!(informed, Err(Misuse::AlreadyBegun));
+    assert_eq!(machine.send(id, ""), Ok(()));
+    assert_eq!(machine.send(id, "abc"), Ok(()));
+    assert_eq!(machine.finish(id), Ok(()));
+    assert_eq!(one_answer(&machine.output()).text(), "abc");
+}
+
+#[test]
+fn announced_length_is_held_to() {
+    let mut machine = Machine::new();
+    let id = machine.request(GET);
+    assert_eq!(machine.respond(id, AnswerLength::Known(5)), Ok(Sends::Body));
+    assert_eq!(machine.send(id, "abc"), Ok(()));
+    assert_eq!(machine.finish(id), Err(Misuse::TooShort));
+    assert_eq!(machine.send(id, "def"), Err(Misuse::TooLong));
+    assert_eq!(machine.send(id, "de"), Ok(()));
+    assert_eq!(machine.send(id, "f"), Err(Misuse::TooLong));
+    assert_eq!(machine.finish(id), Ok(()));
+    assert_eq!(one_answer(&machine.output()).text(), "abcde");
+}
+
+#[test]
+fn head_that_is_not_sent_leaves_the_exchange_as_it_was() {
+    let mut machine = Machine::new();
+    let id = machine.request(GET);
+    let mut fields = Fields::new();
+    fields.append(CONNECTION, HeaderValue::from_static("keep-alive"));
+    let reply = |status, fields: &Fields, machine: &mut Machine| {
+        machine.with(|connection, turn| {
+            connection.reply(id, status, fields, Bytes::from_static(b"x"), turn).map(|_| ())
+        })
+    };
+    assert_eq!(reply(StatusCode::OK, &fields, &mut machine), Err(Misuse::FramingField));
+    assert_eq!(reply(StatusCode::CONTINUE, &Fields::new(), &mut machine), Err(Misuse::Status));
+    assert_eq!(reply(StatusCode::NO_CONTENT, &Fields::new(), &mut machine), Err(Misuse::TooLong));
+    assert!(machine.output().is_empty());
+    assert_eq!(reply(StatusCode::OK, &Fields::new(), &mut machine), Ok(()));
+    let answer = one_answer(&machine.output());
+    assert!(!answer.says_close(), "{answer:?}");
+}
+
+#[test]
+fn body_is_told_when_it_is_asked_for_and_not_while_it_is_paused() {
+    let mut machine = Machine::new();
+    let id = machine.request(&format!("{POST}abc"));
+    assert!(machine.event("").is_none());
+    machine.with(|connection, turn| connection.want_body(id, turn)).unwrap();
+    machine.with(|connection, turn| connection.pause_body(id, turn)).unwrap();
+    assert!(machine.event("").is_none());
+    machine.with(|connection, turn| connection.want_body(id, turn)).unwrap();
+    assert!(matches!(machine.event(""), Some(Event::Body { data, .. }) if data == "abc"));
+    assert!(matches!(machine.event(""), Some(Event::BodyEnd { trailers: None, .. })));
+    assert!(machine.event("").is_none());
+}
+
+#[test]
+fn asking_for_the_body_of_a_request_without_one_changes_nothing() {
+    let mut machine = Machine::new();
+    let id = machine.request(GET);
+    machine.with(|connection, turn| connection.want_body(id, turn)).unwrap();
+    assert_eq!(machine.connection.deadline(), None);
+    assert!(machine.event("").is_none());
+    assert_eq!(machine.respond(id, AnswerLength::Known(0)), Ok(Sends::Body));
+}
+
+#[test]
+fn only_what_was_offered_is_switched_to() {
+    let mut machine = Machine::new();
+    let id = machine.request(GET);
+    let switch = |machine: &mut Machine, id, status| {
+        machine.with(|connection, turn| connection.switch(id, status, &Fields::new(), turn))
+    };
+    assert_eq!(switch(&mut machine, id, StatusCode::SWITCHING_PROTOCOLS), Err(Misuse::NotOffered));
+    assert_eq!(machine.respond(id, AnswerLength::Known(0)), Ok(Sends::Body));
+    assert_eq!(switch(&mut machine, id, StatusCode::SWITCHING_PROTOCOLS), Err(Misuse::AlreadyBegun));
+    machine.finish(id).unwrap();
+    let id =
+        machine.request("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nleft over");
+    assert_eq!(switch(&mut machine, id, StatusCode::OK), Err(Misuse::Status));
+    assert_eq!(switch(&mut machine, id, StatusCode::SWITCHING_PROTOCOLS), Ok(()));
+    assert!(machine.connection.is_switched());
+    assert_eq!(machine.connection.take_leftover(), "left over");
+}
