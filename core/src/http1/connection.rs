@@ -14,17 +14,16 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::deadline::after;
 use super::event::Event;
 use super::head::RequestHead;
 use super::limits::Settings;
-use super::receive::{Step, is_only_line_ends};
+use super::receive::Step;
 use super::refusal::Refusal;
 use super::state::{Receiving, Sending, State};
 use super::work::{BodyRest, RequestFacts, Taking, Work};
 use crate::buf::keep_tail;
-use crate::flow::{
-    AbortReason, CloseReason, Deadline, DeadlineKind, InputEnd, ReadOperation, WriteOperation, WriteResult,
-};
+use crate::flow::{AbortReason, CloseReason, InputEnd, ReadOperation, WriteOperation, WriteResult};
 use crate::info::ExchangeId;
 use crate::time::Instant;
 use crate::turn::{Pool, Turn};
@@ -215,40 +214,6 @@ impl Connection {
         self.release(turn.pool);
     }
 
-    /// *Input.* A deadline may have passed.
-    pub fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
-        let now = turn.now;
-        if self.write_deadline <= now {
-            self.close(CloseReason::TimedOut(DeadlineKind::WriteStall));
-        } else if self.receive_deadline <= now {
-            match self.state.receiving {
-                Receiving::Idle => self.finish_idle(CloseReason::TimedOut(self.receive_kind()), now),
-                // No request has begun: an answer now would be taken for the next one's.
-                Receiving::Head if self.work.as_ref().is_none_or(|work| is_only_line_ends(&work.inbox)) => {
-                    self.finish_idle(CloseReason::TimedOut(DeadlineKind::Head), now);
-                }
-                Receiving::Head => self.time_out_head(now),
-                Receiving::Body if self.body_is_dropped() => {
-                    self.lose_dropped(CloseReason::TimedOut(DeadlineKind::Body), now);
-                }
-                Receiving::Body => self.refuse(Refusal::BodyTimeout, now),
-                Receiving::Lingering => {
-                    self.state.input_closed();
-                    self.receive_deadline = Instant::NEVER;
-                }
-                Receiving::Done | Receiving::Switched | Receiving::Closed => {
-                    self.receive_deadline = Instant::NEVER;
-                }
-            }
-        } else if self.handler_deadline <= now {
-            self.handler_deadline = Instant::NEVER;
-            if self.state.sending == Sending::Owed {
-                self.refuse(Refusal::HandlerTimeout, now);
-            }
-        }
-        self.release(turn.pool);
-    }
-
     /// *Command.* Takes the allocation of a head that is done with, for the next one to be read into. Optional: a head may
     /// just as well be dropped.
     #[inline]
@@ -345,20 +310,6 @@ impl Connection {
             Sending::Closed(kind) => WriteOperation::Close(kind),
             _ => WriteOperation::Yield,
         }
-    }
-
-    /// *Question.* The nearest deadline.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Deadline> {
-        let mut nearest = Deadline { at: self.receive_deadline, kind: self.receive_kind() };
-        for (at, kind) in
-            [(self.write_deadline, DeadlineKind::WriteStall), (self.handler_deadline, DeadlineKind::Handler)]
-        {
-            if at < nearest.at {
-                nearest = Deadline { at, kind };
-            }
-        }
-        (nearest.at != Instant::NEVER).then_some(nearest)
     }
 
     /// *Question.* Why the conversation ended.
@@ -531,53 +482,6 @@ impl Connection {
         ExchangeId(self.exchanges)
     }
 
-    pub(super) const fn receive_kind(&self) -> DeadlineKind {
-        match self.state.receiving {
-            Receiving::Idle if self.exchanges == 0 => DeadlineKind::FirstByte,
-            Receiving::Head => DeadlineKind::Head,
-            Receiving::Body => DeadlineKind::Body,
-            Receiving::Lingering => DeadlineKind::Linger,
-            _ => DeadlineKind::Idle,
-        }
-    }
-
-    pub(super) fn arm_body(&mut self, now: Instant) {
-        if self.state.receiving != Receiving::Body {
-            // The peer has sent all it owes.
-            return;
-        }
-        let deadlines = &self.settings.deadlines;
-        let Some(work) = &self.work else { return };
-        let progress = after(now, deadlines.body);
-        let rate = match deadlines.min_body_rate {
-            Some(rate) if rate > 0 => {
-                let (seconds, rest) =
-                    (work.body.received / u64::from(rate), work.body.received % u64::from(rate));
-                // Less than a second, for the rest is less than the rate.
-                let nanos = (rest * 1_000_000_000 / u64::from(rate)) as u32;
-                let earned = core::time::Duration::new(seconds, nanos);
-                after(work.body.since, deadlines.body.map(|grace| grace.saturating_add(earned)))
-            }
-            _ => Instant::NEVER,
-        };
-        self.receive_deadline = progress.min(rate);
-    }
-
-    /// The application is waited for, and has not answered.
-    #[inline]
-    pub(super) fn arm_handler(&mut self, now: Instant) {
-        if self.state.sending == Sending::Owed {
-            self.handler_deadline = after(now, self.settings.deadlines.handler);
-        }
-    }
-
-    #[inline]
-    pub(super) fn arm_write(&mut self, now: Instant) {
-        if self.write_deadline == Instant::NEVER && self.pending_output() > 0 {
-            self.write_deadline = after(now, self.settings.deadlines.write_stall);
-        }
-    }
-
     pub(super) fn work(&mut self, pool: &mut Pool) -> &mut Work {
         self.work.get_or_insert_with(|| Work::lend(pool))
     }
@@ -593,10 +497,4 @@ impl Connection {
             work.give_back(pool);
         }
     }
-}
-
-/// `duration` after `now`, or never where there is no bound.
-#[inline]
-pub(super) fn after(now: Instant, duration: Option<core::time::Duration>) -> Instant {
-    duration.map_or(Instant::NEVER, |duration| now + duration)
 }

@@ -8,12 +8,14 @@
 //!   encode    answer heads                       state     two halves and how they move
 //!   work      the busy part                      event     what is told
 //!   receive   heads and bodies                 answer    heads and bodies
+//!   deadline  what is due, and what then
 //!                        connection   all of these together
 //! ```
 
 mod answer;
 mod chunk;
 mod connection;
+mod deadline;
 mod encode;
 mod event;
 mod framing;

@@ -10,7 +10,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::StatusCode;
 
 use super::chunk::Decoded;
-use super::connection::{Connection, Drain, after};
+use super::connection::{Connection, Drain};
+use super::deadline::after;
 use super::encode;
 use super::event::Event;
 use super::framing::BodyLength;
