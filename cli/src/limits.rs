@@ -97,7 +97,8 @@ pub struct DeadlineFlags {
 pub enum AtLimitName {
     /// They wait in the kernel's queue until there is room
     Pause,
-    /// They are told at once that there is no room (HTTP: 503)
+    /// They are told at once that there is no room (HTTP: 503); `single` while it serves, and `pool` with its queue full,
+    /// accept nobody whom they could tell
     Refuse,
 }
 

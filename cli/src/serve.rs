@@ -143,6 +143,8 @@ fn config(arguments: &ServeArguments) -> Result<Config, ServeError> {
         lane.queue = queue.as_usize();
     }
     config.lanes = vec![lane];
+    // Whoever aborts a program wants it gone: what still runs ends with the process.
+    config.patience = Duration::from_millis(500);
     Ok(config)
 }
 

@@ -149,6 +149,9 @@ fn keep_alive_get_allocates_nothing() {
 #[test]
 fn collected_kibibyte_allocates_nothing() {
     assert_eq!(allocations_of(&[&post("/collect", 1024)]), 0);
+    let head = b"POST /collect HTTP/1.1\r\nHost: example.org\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n";
+    let chunked = [&head[..], &[b'x'; 1024], b"\r\n0\r\n\r\n"].concat();
+    assert_eq!(allocations_of(&[&chunked]), 0);
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! Heads that come a byte at a time: the cost of a byte must not grow with the head.
 
-use std::time::Instant;
-
 use crate::engine::{Sink, ours};
-use crate::time::median;
+use crate::time::{cpu_time, median};
 
 const ROUNDS: usize = 7;
 const LINE_BYTES: usize = 1000;
@@ -26,7 +24,7 @@ fn trickle(head_bytes: usize) -> Trickle {
     let repeats = (64 * 1024 / head.len()).max(1);
     let mut samples: Vec<f64> = (0..ROUNDS)
         .map(|_| {
-            let start = Instant::now();
+            let start = cpu_time();
             for _ in 0..repeats {
                 let mut sink = Sink::default();
                 for byte in head.chunks(1) {
@@ -34,7 +32,7 @@ fn trickle(head_bytes: usize) -> Trickle {
                 }
                 assert!(sink.take_count() > 0, "the head was complete, and was answered");
             }
-            start.elapsed().as_nanos() as f64 / (repeats * head.len()) as f64
+            (cpu_time() - start).as_nanos() as f64 / (repeats * head.len()) as f64
         })
         .collect();
     Trickle { head_bytes: head.len(), nanoseconds: median(&mut samples) }

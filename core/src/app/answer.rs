@@ -58,6 +58,7 @@ impl<S: Service> Serve<S> {
     }
 
     /// Sends an answer that is whole.
+    #[inline]
     pub(super) fn answer_whole(
         &mut self,
         id: ExchangeId,
@@ -128,6 +129,7 @@ impl<S: Service> Serve<S> {
 
     /// Before a whole answer: a body that the application did not see the end of is declined, so that what becomes of the
     /// connection does not depend on how much of it happened to have come.
+    #[inline]
     pub(super) fn decline_body(&mut self, id: ExchangeId, turn: &mut Turn<'_>) {
         let Some(exchange) = &mut self.exchange else { return };
         let unseen = match (&exchange.feed, &exchange.stage) {
@@ -143,6 +145,7 @@ impl<S: Service> Serve<S> {
     }
 
     /// The exchange is over, as far as the application is concerned.
+    #[inline]
     pub(super) fn end(
         &mut self,
         status: Option<StatusCode>,
@@ -161,6 +164,7 @@ impl<S: Service> Serve<S> {
         }
     }
 
+    #[inline]
     pub(super) fn count_sent(&mut self, bytes: u64) {
         if let Some(track) = &mut self.track {
             track.response_body_bytes += bytes;

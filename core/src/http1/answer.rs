@@ -19,7 +19,7 @@ use super::state::{Persistence, Receiving, Sending};
 use super::work::{AnswerBody, RequestFacts, Taking, Work};
 use crate::buf::Output;
 use crate::fields::Fields;
-use crate::flow::{CloseKind, CloseReason};
+use crate::flow::CloseReason;
 use crate::info::ExchangeId;
 use crate::time::Instant;
 use crate::turn::Turn;
@@ -56,6 +56,7 @@ impl Connection {
     /// # Errors
     /// [`Misuse::StaleExchange`], [`Misuse::AlreadyBegun`], [`Misuse::Status`], [`Misuse::FramingField`],
     /// [`Misuse::ContradictingLength`]; [`Misuse::TooLong`] for a body with a status that has none. Nothing was written then.
+    #[inline]
     pub fn respond(
         &mut self,
         id: ExchangeId,
@@ -71,14 +72,14 @@ impl Connection {
         }
         let (framing, answer) = answer_framing(request, status, length, said)?;
         if said.close || answer == AnswerBody::UntilClose || self.is_last() {
-            self.state.persistence = Persistence::WeEnd;
+            self.state.we_end();
         }
         if self.state.receiving == Receiving::Body && self.owed(id)?.body.taking == Taking::Held {
             self.drop_body(id, turn)?;
         }
         if request.is_connect {
             // What a peer sends behind a refused CONNECT may be meant for the tunnel it did not get.
-            self.state.persistence = Persistence::WeEnd;
+            self.state.we_end();
         }
         let option = match self.state.persistence {
             Persistence::Persist if request.http11 => ConnectionOption::Unsaid,
@@ -177,7 +178,7 @@ impl Connection {
     pub fn cut(&mut self, id: ExchangeId, turn: &mut Turn<'_>) {
         if self.begun(id).is_ok() {
             self.reason.get_or_insert(CloseReason::ApplicationFailed);
-            self.state.end(CloseKind::Immediate);
+            self.state.end();
             self.receive_deadline = Instant::NEVER;
             self.flushed(turn.now);
         }
@@ -186,7 +187,7 @@ impl Connection {
     /// *Command.* After this exchange the connection ends, whatever the peer asked for.
     pub fn end_after(&mut self, id: ExchangeId) {
         if id == self.exchange_id() && matches!(self.state.sending, Sending::Owed | Sending::Body) {
-            self.state.persistence = Persistence::WeEnd;
+            self.state.we_end();
         }
     }
 
@@ -218,7 +219,7 @@ impl Connection {
         if !(102..200).contains(&status.as_u16()) {
             return Err(Misuse::Status);
         }
-        if said.close || said.content_length.is_some() {
+        if said.close || said.upgrade || said.content_length.is_some() {
             return Err(Misuse::FramingField);
         }
         if !work.request.http11 {
@@ -251,8 +252,10 @@ impl Connection {
             ConnectionOption::Unsaid
         } else if request.is_connect || !request.offers_upgrade {
             return Err(Misuse::NotOffered);
-        } else if status == StatusCode::SWITCHING_PROTOCOLS {
+        } else if status == StatusCode::SWITCHING_PROTOCOLS && said.upgrade {
             ConnectionOption::Upgrade
+        } else if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Misuse::NotOffered);
         } else {
             return Err(Misuse::Status);
         };

@@ -85,10 +85,26 @@ impl ChunkDecoder {
             if self.at == At::Trailers {
                 return Ok(Decoded::Trailers);
             }
-            let Some(byte) = input.first().copied() else { return Ok(Decoded::Partial) };
-            self.at = self.step(byte, limits)?;
-            input.advance(1);
+            if input.is_empty() {
+                return Ok(Decoded::Partial);
+            }
+            let mut used = 0;
+            let stepped = self.step_on(input, &mut used, limits);
+            input.advance(used);
+            stepped?;
         }
+    }
+
+    /// Takes one byte after another, as far as there are any and something else than data is due; counts those `used`.
+    fn step_on(&mut self, input: &[u8], used: &mut usize, limits: &Limits) -> Result<(), Refusal> {
+        for byte in input {
+            self.at = self.step(*byte, limits)?;
+            *used += 1;
+            if matches!(self.at, At::Data { .. } | At::Trailers) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn step(&mut self, byte: u8, limits: &Limits) -> Result<At, Refusal> {

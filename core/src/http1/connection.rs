@@ -23,8 +23,7 @@ use super::state::{Receiving, Sending, State};
 use super::work::{BodyRest, RequestFacts, Taking, Work};
 use crate::buf::keep_tail;
 use crate::flow::{
-    AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, InputEnd, ReadOperation, WriteOperation,
-    WriteResult,
+    AbortReason, CloseReason, Deadline, DeadlineKind, InputEnd, ReadOperation, WriteOperation, WriteResult,
 };
 use crate::info::ExchangeId;
 use crate::time::Instant;
@@ -196,6 +195,7 @@ impl Connection {
     }
 
     /// *Input.* What became of the output.
+    #[inline]
     pub fn report_write_result(&mut self, result: WriteResult, turn: &mut Turn<'_>) {
         match result {
             WriteResult::Closed => self.close(CloseReason::PeerReset),
@@ -227,10 +227,7 @@ impl Connection {
                 Receiving::Head if self.work.as_ref().is_none_or(|work| is_only_line_ends(&work.inbox)) => {
                     self.finish_idle(CloseReason::TimedOut(DeadlineKind::Head), now);
                 }
-                Receiving::Head => {
-                    self.exchanges += 1;
-                    self.refuse(Refusal::HeadTimeout, now);
-                }
+                Receiving::Head => self.time_out_head(now),
                 Receiving::Body if self.body_is_dropped() => {
                     self.lose_dropped(CloseReason::TimedOut(DeadlineKind::Body), now);
                 }
@@ -478,7 +475,7 @@ impl Connection {
     /// Ends a connection that owes nothing.
     pub(super) fn finish_idle(&mut self, reason: CloseReason, now: Instant) {
         self.reason.get_or_insert(reason);
-        self.state.end(CloseKind::Immediate);
+        self.state.end();
         self.receive_deadline = Instant::NEVER;
         if let Some(work) = &mut self.work {
             work.inbox = BytesMut::new();
@@ -556,7 +553,11 @@ impl Connection {
         let progress = after(now, deadlines.body);
         let rate = match deadlines.min_body_rate {
             Some(rate) if rate > 0 => {
-                let earned = core::time::Duration::from_secs_f64(work.body.received as f64 / f64::from(rate));
+                let (seconds, rest) =
+                    (work.body.received / u64::from(rate), work.body.received % u64::from(rate));
+                // Less than a second, for the rest is less than the rate.
+                let nanos = (rest * 1_000_000_000 / u64::from(rate)) as u32;
+                let earned = core::time::Duration::new(seconds, nanos);
                 after(work.body.since, deadlines.body.map(|grace| grace.saturating_add(earned)))
             }
             _ => Instant::NEVER,

@@ -45,6 +45,7 @@ pub(crate) struct Said {
     pub(crate) date: bool,
     pub(crate) server: bool,
     pub(crate) close: bool,
+    pub(crate) upgrade: bool,
     pub(crate) content_length: Option<u64>,
 }
 
@@ -57,6 +58,7 @@ pub(crate) fn inspect(fields: &Fields) -> Result<Said, Misuse> {
         match name.as_str() {
             "date" => said.date = true,
             "server" => said.server = true,
+            "upgrade" => said.upgrade = true,
             "content-length" => {
                 let length = parse_decimal(value.as_bytes()).ok_or(Misuse::ContradictingLength)?;
                 if said.content_length.replace(length).is_some_and(|other| other != length) {
@@ -114,12 +116,18 @@ impl Head<'_> {
             }
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
-        match self.option {
-            ConnectionOption::Unsaid => out.extend_from_slice(b"\r\n"),
-            ConnectionOption::Close => out.extend_from_slice(b"connection: close\r\n\r\n"),
-            ConnectionOption::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n\r\n"),
-            ConnectionOption::Upgrade => out.extend_from_slice(b"connection: upgrade\r\n\r\n"),
-        }
+        // An `Upgrade` field is for this connection alone, and is named here wherever it is sent (RFC 9110 §7.8).
+        let option: &[u8] = match (self.option, self.said.upgrade) {
+            (ConnectionOption::Unsaid, false) => b"\r\n",
+            (ConnectionOption::Close, false) => b"connection: close\r\n\r\n",
+            (ConnectionOption::Close, true) => b"connection: close, upgrade\r\n\r\n",
+            (ConnectionOption::KeepAlive, false) => b"connection: keep-alive\r\n\r\n",
+            (ConnectionOption::KeepAlive, true) => b"connection: keep-alive, upgrade\r\n\r\n",
+            (ConnectionOption::Upgrade, _) | (ConnectionOption::Unsaid, true) => {
+                b"connection: upgrade\r\n\r\n"
+            }
+        };
+        out.extend_from_slice(option);
     }
 }
 

@@ -33,7 +33,9 @@ pub(crate) struct Facts {
 pub(crate) struct Framing<'a, 'h> {
     /// A host that is known to be good.
     known_host: &'h [u8],
-    host: Option<&'a [u8]>,
+    has_host: bool,
+    /// The host, where it is not the one that was known.
+    pub(crate) new_host: Option<&'a [u8]>,
     content_length: Option<u64>,
     coding: Coding,
     close: bool,
@@ -60,12 +62,6 @@ impl<'a, 'h> Framing<'a, 'h> {
     #[inline]
     pub(crate) fn knowing(host: &'h str) -> Self {
         Self { known_host: host.as_bytes(), ..Self::default() }
-    }
-
-    /// The host, where it is not the one that was known.
-    #[inline]
-    pub(crate) fn new_host(&self) -> Option<&'a [u8]> {
-        self.host.filter(|host| *host != self.known_host)
     }
 
     /// Takes one field line into account.
@@ -100,7 +96,7 @@ impl<'a, 'h> Framing<'a, 'h> {
         max_body_bytes: u64,
     ) -> Result<Facts, Refusal> {
         let http11 = version == Version::HTTP_11;
-        if http11 && self.host.is_none() {
+        if http11 && !self.has_host {
             return Err(Refusal::MissingHost);
         }
         let body = match (self.coding, self.content_length) {
@@ -122,24 +118,30 @@ impl<'a, 'h> Framing<'a, 'h> {
             return Err(Refusal::UnknownExpectation);
         }
         Ok(Facts {
-            has_host: self.host.is_some(),
+            has_host: self.has_host,
             body,
             persistent: !self.close && (http11 || self.keep_alive),
             // An expectation in HTTP/1.0 is ignored (RFC 9110 §10.1.1); without a body there is nothing to wait for.
             expects_continue: http11 && self.expects_continue && body != BodyLength::Empty,
-            offers_upgrade: http11 && self.upgrade && self.connection_upgrade && body == BodyLength::Empty,
+            // Who expects 100 is owed it before any 101 (RFC 9110 §7.8), yet without a body there is nothing to continue:
+            // such an offer is ignored, as any offer may be.
+            offers_upgrade: http11
+                && self.upgrade
+                && self.connection_upgrade
+                && body == BodyLength::Empty
+                && !self.expects_continue,
         })
     }
 
     fn host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
-        if self.host.replace(value).is_some() {
+        if core::mem::replace(&mut self.has_host, true) {
             return Err(Refusal::RepeatedHost);
         }
-        if value == self.known_host || value.is_empty() || is_authority(value) {
-            Ok(())
-        } else {
-            Err(Refusal::BadHost)
+        if value == self.known_host {
+            return Ok(());
         }
+        self.new_host = Some(value);
+        if value.is_empty() || is_authority(value) { Ok(()) } else { Err(Refusal::BadHost) }
     }
 
     fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {

@@ -153,10 +153,20 @@ impl RequestHead {
     }
 
     /// Whether the peer asks for another protocol on this connection (RFC 9110 §7.8) and could be given it: HTTP/1.1,
-    /// `Upgrade` named in `Connection`, no body.
+    /// `Upgrade` named in `Connection`, no body, no `100-continue` expected.
     #[must_use]
     pub const fn offers_upgrade(&self) -> bool {
         self.facts.offers_upgrade
+    }
+
+    /// Whether `protocol` is among those the peer offers to [switch](Self::offers_upgrade) to, whatever its case.
+    #[must_use]
+    pub fn offers_protocol(&self, protocol: impl AsRef<[u8]>) -> bool {
+        let protocol = protocol.as_ref();
+        self.offers_upgrade()
+            && self
+                .field_values("upgrade")
+                .any(|value| list_members(value).any(|offered| offered.eq_ignore_ascii_case(protocol)))
     }
 
     /// Whether the peer wants the connection kept open after the answer (RFC 9112 §9.3).
@@ -176,6 +186,11 @@ impl RequestHead {
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
+}
+
+/// A list's members, without those that are empty (RFC 9110 §5.6.1.2).
+pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
 /// `scheme` and what follows its `://`, where the target has that form.

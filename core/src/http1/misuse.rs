@@ -23,13 +23,13 @@ pub enum Misuse {
     #[error("the status does not fit: final answers are 200 to 999, interim ones 102 to 199")]
     Status,
     /// `Transfer-Encoding`, `Keep-Alive` or a `Connection` other than `close` among the fields: these are not the
-    /// application's.
+    /// application's. In an interim answer and in a switch, whatever frames, and in the former `Upgrade`, too.
     #[error("a field that frames the message or governs the connection is not the application's to send")]
     FramingField,
     /// A `Content-Length` among the fields that is not the body's.
     #[error("a content-length that contradicts the body")]
     ContradictingLength,
-    /// A switch of protocols that the peer did not offer.
+    /// A switch of protocols that the peer did not offer, or to none that `Upgrade` names (RFC 9110 §7.8).
     #[error("the peer did not offer to switch protocols")]
     NotOffered,
     /// An interim answer to an HTTP/1.0 peer, which would take it for the final one (RFC 9110 §15.2).

@@ -31,6 +31,7 @@ pub use connection::{Connection, Sends};
 pub use encode::AnswerLength;
 pub use event::Event;
 pub use framing::BodyLength;
+pub(crate) use head::list_members;
 pub use head::{FieldLines, RequestHead, Trailers};
 pub use limits::{Deadlines, Limits, Settings};
 pub use misuse::Misuse;

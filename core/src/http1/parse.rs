@@ -199,7 +199,7 @@ fn strict_request_in<'b>(
         Ok(facts) => facts,
         Err(refusal) => return Some(Err(refusal)),
     };
-    if let Some(host) = framing.new_host() {
+    if let Some(host) = framing.new_host {
         // A host that was found good is ASCII.
         let host = core::str::from_utf8(host).unwrap_or_default();
         head.known_host.clear();

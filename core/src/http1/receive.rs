@@ -20,7 +20,7 @@ use super::misuse::Misuse;
 use super::parse;
 use super::refusal::Refusal;
 use super::scan::{Scan, Section};
-use super::state::{Persistence, Receiving, Sending};
+use super::state::{Receiving, Sending};
 use super::work::{BodyRest, BodyState, RequestFacts, Taking, Work};
 use crate::fields::Fields;
 use crate::flow::{CloseReason, DeadlineKind};
@@ -132,10 +132,17 @@ impl Connection {
         }
         let work = self.work.get_or_insert_with(|| Work::lend(turn.pool));
         let mut head = work.spare_head.take().unwrap_or_else(|| Box::new(RequestHead::vacant()));
-        let (source, scan) = work.source(input);
-        if !parse::request_head(source, &mut head, scan, &self.settings.limits)? {
-            work.spare_head = Some(head);
-            return self.partial_head(input, turn.now);
+        let (source, scan, _) = work.source(input);
+        match parse::request_head(source, &mut head, scan, &self.settings.limits) {
+            Ok(true) => {}
+            Ok(false) => {
+                work.spare_head = Some(head);
+                return self.partial_head(input, turn.now);
+            }
+            Err(refusal) => {
+                work.request = RequestFacts::of_refused(source, refusal);
+                return Err(refusal);
+            }
         }
         *scan = Scan::new(Section::Head);
         work.request = RequestFacts::of(&head);
@@ -144,10 +151,10 @@ impl Connection {
         self.exchanges += 1;
         self.state.request_begun(head.body_length() != BodyLength::Empty);
         if !head.wants_persistence() {
-            self.state.persistence = Persistence::PeerEnds;
+            self.state.peer_ends();
         }
         if self.settings.limits.max_requests.is_some_and(|max| self.exchanges >= max) {
-            self.state.persistence = Persistence::WeEnd;
+            self.state.we_end();
         }
         self.receive_deadline = Instant::NEVER;
         self.arm_handler(turn.now);
@@ -167,18 +174,28 @@ impl Connection {
         }
         if self.input_ended {
             let Some(work) = &mut self.work else { return Ok(None) };
-            let (source, _) = work.source(input);
+            let (source, ..) = work.source(input);
             if is_only_line_ends(source) {
                 self.finish_idle(CloseReason::PeerClosed, now);
                 return Ok(None);
             }
+            work.request = RequestFacts::of_refused(source, Refusal::TruncatedHead);
             return Err(Refusal::TruncatedHead);
         }
         if self.state.receiving == Receiving::Idle {
-            self.state.receiving = Receiving::Head;
+            self.state.head_begun();
             self.receive_deadline = after(now, self.settings.deadlines.head);
         }
         Ok(None)
+    }
+
+    /// A head has begun and is not complete in time.
+    pub(super) fn time_out_head(&mut self, now: Instant) {
+        self.exchanges += 1;
+        if let Some(work) = &mut self.work {
+            work.request = RequestFacts::of_refused(&work.inbox, Refusal::HeadTimeout);
+        }
+        self.refuse(Refusal::HeadTimeout, now);
     }
 
     pub(super) fn poll_body(&mut self, input: &mut BytesMut, turn: &Turn<'_>) -> Result<Step, Refusal> {
@@ -188,12 +205,10 @@ impl Connection {
         if matches!(work.body.taking, Taking::Held | Taking::Paused) {
             return Ok(Step::Wait);
         }
-        let mut body = work.body;
-        let (source, scan) = work.source(input);
-        let step = poll_rest(&mut body, source, scan, &self.settings.limits)?;
-        work.body = body;
-        work.free_inbox();
+        let (source, scan, body) = work.source(input);
         let dropped = body.taking == Taking::Dropped;
+        let step = poll_rest(body, source, scan, &self.settings.limits)?;
+        work.free_inbox();
         match step {
             RestStep::Partial if input_ended => Err(Refusal::TruncatedBody),
             RestStep::Partial => Ok(Step::Wait),
@@ -254,8 +269,6 @@ impl Connection {
         if told {
             self.refused = Some(refusal);
             if fresh && let Some(work) = &mut self.work {
-                // Nothing is known of a head that is refused; its answer is framed as any HTTP/1.1 answer.
-                work.request = RequestFacts { http11: true, ..RequestFacts::default() };
                 work.body = BodyState::default();
             }
         } else {

@@ -298,9 +298,9 @@ static TARGET_BYTES: [bool; 256] = {
 pub(crate) fn is_target(method: &http::Method, target: &[u8]) -> bool {
     use super::framing::is_authority;
     if *method == http::Method::CONNECT {
-        // The port is required: there is no default to fall back to (RFC 9110 §9.3.6).
+        // The port is required, and 0 is none: there is no default to fall back to (RFC 9110 §9.3.6).
         let port = memchr::memrchr(b':', target).map(|colon| &target[colon + 1..]);
-        return is_authority(target) && port.is_some_and(|port| parse_decimal(port).is_some());
+        return is_authority(target) && port.and_then(parse_decimal).is_some_and(|port| port > 0);
     }
     match target {
         b"*" => *method == http::Method::OPTIONS,

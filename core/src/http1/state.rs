@@ -1,18 +1,40 @@
 //! Where a connection stands: two halves that move on their own and meet between exchanges.
 //!
 //! ```text
-//!   receiving   Idle ──► Head ──► Body ──► Done ─────────────► Idle      (when the answer is Done too, and both persist)
-//!                │         │        │        └───────────────► Lingering (when the connection ends)
-//!                │         └────────┴─ refused, not wanted ──► Lingering ──► Closed
-//!                └─ idle too long, peer closed ─────────────────────────────► Closed
-//!
-//!   sending     Idle ──► Owed ──► Body ──► Done ─────────────► Idle
-//!                          └────────┴────────┴───────────────► Ending(how) ── flushed ──► Closed(how)
-//!
-//!   both        Owed ── switch ──► Switched: the bytes belong to another protocol
+//!   receiving   Idle      ──► Head       head_begun
+//!               Idle      ──► Body       request_begun
+//!               Idle      ──► Done       request_begun
+//!               Idle      ──► Lingering  refuse
+//!               Idle      ──► Closed     end
+//!               Head      ──► Body       request_begun
+//!               Head      ──► Done       request_begun
+//!               Head      ──► Lingering  refuse
+//!               Head      ──► Closed     end
+//!               Body      ──► Done       request_complete
+//!               Body      ──► Lingering  drop_rest, refuse
+//!               Body      ──► Closed     end
+//!               Done      ──► Idle       settle
+//!               Done      ──► Lingering  drop_rest, refuse, settle
+//!               Done      ──► Switched   switch
+//!               Done      ──► Closed     end, settle
+//!               Lingering ──► Closed     end, input_closed
+//!               Closed    ──► Lingering  linger_instead
+//!   sending     Idle      ──► Owed       refuse, request_begun
+//!               Idle      ──► Ending     end
+//!               Owed      ──► Body       answer_begun
+//!               Owed      ──► Switched   switch
+//!               Body      ──► Done       answer_complete
+//!               Body      ──► Ending     end
+//!               Done      ──► Idle       settle
+//!               Done      ──► Ending     settle
+//!               Ending    ──► Closed     flushed
 //! ```
 //!
-//! Every move between halves is here; `connection.rs` says when, this file says whether and whereto.
+//! `close` is left out: it closes both halves from anywhere.
+//!
+//! Every move is here; `connection.rs` says when, this file says whether and whereto. [`State::allows`] is the table of what
+//! may be said when. A test says all of it in every state that is ever reached, holds what comes of it to its laws, and
+//! draws the page above.
 
 use crate::flow::CloseKind;
 
@@ -68,6 +90,24 @@ pub(crate) enum Persistence {
     WeEnd,
 }
 
+/// What a connection says to its state; whatever is not listed may be said at any time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Said {
+    HeadBegun,
+    RequestBegun,
+    PeerEnds,
+    WeEnd,
+    RequestComplete,
+    AnswerBegun,
+    AnswerComplete,
+    Refuse,
+    DropRest,
+    Switch,
+    End,
+    LingerInstead,
+    InputClosed,
+}
+
 /// Both halves.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct State {
@@ -77,37 +117,79 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Whether `said` makes sense here: what the connection sees to before it says so.
+    pub(crate) const fn allows(self, said: Said) -> bool {
+        use Receiving::{Body, Closed, Done, Head, Idle, Lingering};
+        let (receiving, sending) = (self.receiving, self.sending);
+        match said {
+            Said::HeadBegun => matches!((receiving, sending), (Idle, Sending::Idle)),
+            Said::RequestBegun => matches!((receiving, sending), (Idle | Head, Sending::Idle)),
+            Said::PeerEnds => {
+                matches!((receiving, sending), (Body | Done, Sending::Owed))
+                    && matches!(self.persistence, Persistence::Persist)
+            }
+            Said::WeEnd => matches!(sending, Sending::Owed | Sending::Body),
+            Said::RequestComplete => matches!(receiving, Body),
+            Said::AnswerBegun => matches!(sending, Sending::Owed),
+            Said::AnswerComplete => matches!(sending, Sending::Body),
+            Said::Refuse => matches!(
+                (receiving, sending),
+                (Idle | Head, Sending::Idle) | (Body, Sending::Body | Sending::Done) | (_, Sending::Owed)
+            ),
+            Said::DropRest => matches!(receiving, Body) || matches!(sending, Sending::Owed | Sending::Body),
+            Said::Switch => matches!((receiving, sending), (Done, Sending::Owed)),
+            Said::End => matches!((receiving, sending), (Idle | Head, Sending::Idle) | (_, Sending::Body)),
+            Said::LingerInstead => matches!(receiving, Closed),
+            Said::InputClosed => matches!(receiving, Lingering | Closed),
+        }
+    }
+
+    /// Part of a head is there.
+    pub(crate) fn head_begun(&mut self) {
+        debug_assert!(self.allows(Said::HeadBegun));
+        self.receiving = Receiving::Head;
+    }
+
     /// A head is complete; a body may follow.
     pub(crate) fn request_begun(&mut self, has_body: bool) {
-        debug_assert!(
-            matches!(self.receiving, Receiving::Idle | Receiving::Head) && self.sending == Sending::Idle
-        );
+        debug_assert!(self.allows(Said::RequestBegun));
         self.receiving = if has_body { Receiving::Body } else { Receiving::Done };
         self.sending = Sending::Owed;
     }
 
+    /// The peer asked for the end, with the request that has just begun.
+    pub(crate) fn peer_ends(&mut self) {
+        debug_assert!(self.allows(Said::PeerEnds));
+        self.persistence = Persistence::PeerEnds;
+    }
+
+    /// The exchange in progress is the last.
+    pub(crate) fn we_end(&mut self) {
+        debug_assert!(self.allows(Said::WeEnd));
+        self.persistence = Persistence::WeEnd;
+    }
+
     /// The request is complete.
     pub(crate) fn request_complete(&mut self) {
-        if self.receiving == Receiving::Body {
-            self.receiving = Receiving::Done;
-        }
+        debug_assert!(self.allows(Said::RequestComplete));
+        self.receiving = Receiving::Done;
     }
 
     /// The answer's head is out.
     pub(crate) fn answer_begun(&mut self) {
-        debug_assert_eq!(self.sending, Sending::Owed);
+        debug_assert!(self.allows(Said::AnswerBegun));
         self.sending = Sending::Body;
     }
 
     /// The answer is complete.
     pub(crate) fn answer_complete(&mut self) {
-        if self.sending == Sending::Body {
-            self.sending = Sending::Done;
-        }
+        debug_assert!(self.allows(Said::AnswerComplete));
+        self.sending = Sending::Done;
     }
 
     /// The peer broke the protocol: an answer is owed, if none has begun, and whatever still comes is dropped.
     pub(crate) fn refuse(&mut self) {
+        debug_assert!(self.allows(Said::Refuse));
         self.persistence = Persistence::WeEnd;
         if self.receiving != Receiving::Closed {
             self.receiving = Receiving::Lingering;
@@ -119,6 +201,7 @@ impl State {
 
     /// What remains of the request is dropped, and the connection ends with the answer.
     pub(crate) fn drop_rest(&mut self) {
+        debug_assert!(self.allows(Said::DropRest));
         self.persistence = Persistence::WeEnd;
         if matches!(self.receiving, Receiving::Body | Receiving::Done) {
             self.receiving = Receiving::Lingering;
@@ -127,7 +210,7 @@ impl State {
 
     /// The exchange went over to another protocol.
     pub(crate) fn switch(&mut self) {
-        debug_assert_eq!((self.receiving, self.sending), (Receiving::Done, Sending::Owed));
+        debug_assert!(self.allows(Said::Switch));
         self.receiving = Receiving::Switched;
         self.sending = Sending::Switched;
     }
@@ -144,29 +227,29 @@ impl State {
                 self.sending = Sending::Idle;
                 return true;
             }
-            (Receiving::Done, Persistence::PeerEnds) if !leftover => self.end(CloseKind::Immediate),
-            (Receiving::Done | Receiving::Lingering, _) => self.end(CloseKind::Linger),
-            (Receiving::Closed, _) => self.end(CloseKind::Immediate),
+            (Receiving::Done, Persistence::PeerEnds) if !leftover => self.end_by(CloseKind::Immediate),
+            (Receiving::Done | Receiving::Lingering, _) => self.end_by(CloseKind::Linger),
+            (Receiving::Closed, _) => self.end_by(CloseKind::Immediate),
             _ => {}
         }
         false
     }
 
     /// What is queued is the last: the halves close once it is flushed.
-    pub(crate) fn end(&mut self, kind: CloseKind) {
-        if matches!(self.sending, Sending::Ending(_) | Sending::Closed(_)) {
-            return;
-        }
-        let kind = if self.receiving == Receiving::Closed { CloseKind::Immediate } else { kind };
+    pub(crate) fn end(&mut self) {
+        debug_assert!(self.allows(Said::End));
+        self.end_by(CloseKind::Immediate);
+    }
+
+    fn end_by(&mut self, kind: CloseKind) {
         self.sending = Sending::Ending(kind);
-        if self.receiving != Receiving::Closed {
-            // Reading on keeps a peer that sends before it reads from blocking both of us.
-            self.receiving = if kind == CloseKind::Linger { Receiving::Lingering } else { Receiving::Closed };
-        }
+        // Reading on keeps a peer that sends before it reads from blocking both of us.
+        self.receiving = if kind == CloseKind::Linger { Receiving::Lingering } else { Receiving::Closed };
     }
 
     /// The end that is under way turns out to have unread input behind it.
     pub(crate) fn linger_instead(&mut self) {
+        debug_assert!(self.allows(Said::LingerInstead));
         if self.sending == Sending::Ending(CloseKind::Immediate) && self.receiving == Receiving::Closed {
             self.sending = Sending::Ending(CloseKind::Linger);
             self.receiving = Receiving::Lingering;
@@ -182,6 +265,7 @@ impl State {
 
     /// The peer sends no more.
     pub(crate) fn input_closed(&mut self) {
+        debug_assert!(self.allows(Said::InputClosed));
         self.receiving = Receiving::Closed;
         if let Sending::Ending(kind) | Sending::Closed(kind) = &mut self.sending {
             *kind = CloseKind::Immediate;
@@ -202,3 +286,6 @@ impl State {
         matches!((self.receiving, self.sending), (Receiving::Closed, Sending::Closed(_)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use super::chunk::ChunkDecoder;
 use super::framing::BodyLength;
 use super::head::RequestHead;
+use super::refusal::Refusal;
 use super::scan::{Scan, Section};
 use crate::buf::Output;
 use crate::time::Instant;
@@ -47,6 +48,15 @@ impl RequestFacts {
             expects_continue: head.expects_continue(),
             continued: false,
         }
+    }
+
+    /// What is known of a request whose head begins with `bytes` and is refused: answered as any HTTP/1.1 request is, but
+    /// without content if it asks for none (RFC 9110 §9.3.2).
+    pub(crate) fn of_refused(bytes: &[u8], refusal: Refusal) -> Self {
+        let line = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
+        // A method that is too long for its line is not looked for the end of: more of it may or may not have come.
+        let is_head = line.starts_with(b"HEAD ") && !matches!(refusal, Refusal::MethodTooLong { .. });
+        Self { http11: true, is_head, ..Self::default() }
     }
 }
 
@@ -146,15 +156,18 @@ impl Work {
 impl Work {
     /// Where the next bytes come from: what was kept, joined by what came, or just what came.
     #[inline]
-    pub(crate) fn source<'a>(&'a mut self, input: &'a mut BytesMut) -> (&'a mut BytesMut, &'a mut Scan) {
+    pub(crate) fn source<'a>(
+        &'a mut self,
+        input: &'a mut BytesMut,
+    ) -> (&'a mut BytesMut, &'a mut Scan, &'a mut BodyState) {
         if self.inbox.is_empty() {
-            return (input, &mut self.scan);
+            return (input, &mut self.scan, &mut self.body);
         }
         if !input.is_empty() {
             self.inbox.extend_from_slice(input);
             input.clear();
         }
-        (&mut self.inbox, &mut self.scan)
+        (&mut self.inbox, &mut self.scan, &mut self.body)
     }
 
     /// Lets go of an inbox that was used up.

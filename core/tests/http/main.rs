@@ -19,6 +19,7 @@ mod memory;
 mod persistence;
 mod pipelining;
 mod properties;
+mod requirements;
 mod streaming;
 mod strictness;
 mod switching;

@@ -309,6 +309,27 @@ fn pause_for_the_application_or_for_a_slow_peer_counts_against_no_deadline() {
 }
 
 #[test]
+fn pause_is_no_slowness_of_the_peer() {
+    let http = http_with(|settings| {
+        settings.limits.max_output_bytes = 100;
+        settings.limits.max_window_bytes = 100;
+        settings.deadlines.write_stall = None;
+    });
+    let mut rig = Rig::connect(&http);
+    rig.feed("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", 50);
+    rig.feed(vec![b'x'; 500], 50);
+    rig.advance(Duration::from_secs(3600));
+    let mut output = rig.written();
+    rig.assert_reading();
+    let deadline = rig.deadline().expect("the rest of the body is due");
+    assert_eq!((deadline.kind, deadline.at - rig.now()), (DeadlineKind::Body, Duration::from_secs(10)));
+    rig.advance(Duration::from_secs(9));
+    rig.feed(vec![b'x'; 500], 50);
+    output.extend(rig.written());
+    assert_eq!(one_answer(&output).body.len(), 1000);
+}
+
+#[test]
 fn body_complete_and_not_taken_yet_has_no_deadline() {
     let (mut rig, told) = deferring(4);
     rig.read(post("/", "0123456789"));

@@ -186,6 +186,8 @@ fn target_has_the_form_of_its_method() {
         ("CONNECT", "http://a:1"),
         ("CONNECT", "a:1/x"),
         ("CONNECT", "a:99999"),
+        ("CONNECT", "a:0"),
+        ("CONNECT", "a:000"),
         ("CONNECT", "*"),
     ] {
         assert_refused(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n"), Refusal::BadTarget);

@@ -5,6 +5,7 @@ use anabranch_core::http1::Misuse;
 use anabranch_core::testing::Rig;
 use anabranch_core::{AbortReason, CloseReason, Deadline, DeadlineKind, WriteResult};
 use http::StatusCode;
+use http::header::{self, HeaderValue};
 
 use crate::kit::{Conversation, Recorder, get, http, site};
 
@@ -176,7 +177,9 @@ fn connect_is_not_answered_with_success_but_by_a_switch() {
 #[test]
 fn maker_of_the_next_protocol_that_panics_ends_the_connection_alone() {
     let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
-        Outcome::upgrade(Response::new(StatusCode::SWITCHING_PROTOCOLS), |_, _| panic!("no protocol"))
+        let head = Response::new(StatusCode::SWITCHING_PROTOCOLS)
+            .with_field(header::UPGRADE, HeaderValue::from_static("lines"));
+        Outcome::upgrade(head, |_, _| panic!("no protocol"))
     });
     let mut rig = crate::kit::rig(service);
     rig.read(UPGRADE);

@@ -9,7 +9,7 @@ mod site;
 pub(crate) use answer::{Answer, answers, one_answer};
 pub(crate) use converse::{Conversation, Held};
 pub(crate) use recorder::Recorder;
-pub(crate) use site::{Parts, Site, http, http_with};
+pub(crate) use site::{Parts, Site, http, http_with, lines};
 
 use anabranch_core::Flow;
 use anabranch_core::app::{Http, Service};

@@ -118,7 +118,7 @@ impl Service for Site {
     }
 }
 
-fn lines(now: anabranch_core::Instant) -> Box<dyn Flow> {
+pub(crate) fn lines(now: anabranch_core::Instant) -> Box<dyn Flow> {
     Box::new(Probe::new(Lines::default(), Default::default(), now))
 }
 

@@ -1,0 +1,228 @@
+//! Every state that is ever reached, and all that may be said in it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+
+use super::*;
+
+type Say = fn(&mut State);
+
+/// All that a connection can say, with what it says it.
+const ALL: &[(&str, Option<Said>, Say)] = &[
+    ("head_begun", Some(Said::HeadBegun), State::head_begun),
+    ("request_begun", Some(Said::RequestBegun), |state| state.request_begun(false)),
+    ("request_begun", Some(Said::RequestBegun), |state| state.request_begun(true)),
+    ("peer_ends", Some(Said::PeerEnds), State::peer_ends),
+    ("we_end", Some(Said::WeEnd), State::we_end),
+    ("request_complete", Some(Said::RequestComplete), State::request_complete),
+    ("answer_begun", Some(Said::AnswerBegun), State::answer_begun),
+    ("answer_complete", Some(Said::AnswerComplete), State::answer_complete),
+    ("refuse", Some(Said::Refuse), State::refuse),
+    ("drop_rest", Some(Said::DropRest), State::drop_rest),
+    ("switch", Some(Said::Switch), State::switch),
+    ("settle", None, settle::<false>),
+    ("settle", None, settle::<true>),
+    ("end", Some(Said::End), State::end),
+    ("linger_instead", Some(Said::LingerInstead), State::linger_instead),
+    ("flushed", None, State::flushed),
+    ("input_closed", Some(Said::InputClosed), State::input_closed),
+    ("close", None, State::close),
+];
+
+fn settle<const LEFTOVER: bool>(state: &mut State) {
+    let _: bool = state.settle(LEFTOVER);
+}
+
+/// One step: from where, by what, whereto.
+type Move = (State, &'static str, State);
+
+/// Walks from a new connection as far as one gets.
+fn walk() -> (HashSet<State>, Vec<Move>) {
+    let (mut reached, mut moves) = (HashSet::from([State::default()]), Vec::new());
+    let mut open = VecDeque::from([State::default()]);
+    while let Some(from) = open.pop_front() {
+        for (name, said, say) in ALL {
+            if said.is_none_or(|said| from.allows(said)) {
+                let mut to = from;
+                say(&mut to);
+                moves.push((from, *name, to));
+                if reached.insert(to) {
+                    open.push_back(to);
+                }
+            }
+        }
+    }
+    (reached, moves)
+}
+
+#[test]
+fn finished_is_final() {
+    for (from, name, to) in walk().1 {
+        assert!(!from.is_finished() || to == from, "{name}: {from:?} -> {to:?}");
+    }
+}
+
+#[test]
+fn what_is_closed_stays_closed_unless_unread_input_asks_for_a_linger() {
+    for (from, name, to) in walk().1 {
+        let reopened = from.receiving == Receiving::Closed && to.receiving != Receiving::Closed;
+        let allowed = name == "linger_instead" && from.sending == Sending::Ending(CloseKind::Immediate);
+        assert!(!reopened || allowed, "{name}: {from:?} -> {to:?}");
+        if let Sending::Closed(_) = from.sending {
+            assert!(matches!(to.sending, Sending::Closed(_)), "{name}: {from:?} -> {to:?}");
+        }
+    }
+}
+
+#[test]
+fn an_end_is_never_taken_back() {
+    for (from, name, to) in walk().1 {
+        let ending = |state: State| matches!(state.sending, Sending::Ending(_) | Sending::Closed(_));
+        assert!(!ending(from) || ending(to), "{name}: {from:?} -> {to:?}");
+        assert!(from.persistence == Persistence::Persist || to.persistence != Persistence::Persist, "{name}");
+        assert!(from.persistence != Persistence::WeEnd || to.persistence == Persistence::WeEnd, "{name}");
+    }
+}
+
+#[test]
+fn halves_are_idle_together_and_only_while_the_connection_persists() {
+    for state in walk().0 {
+        let between = matches!(state.receiving, Receiving::Idle | Receiving::Head);
+        assert_eq!(between, state.sending == Sending::Idle, "{state:?}");
+        assert!(!between || state.persistence == Persistence::Persist, "{state:?}");
+    }
+}
+
+#[test]
+fn a_new_exchange_begins_where_both_halves_are_done_and_persist() {
+    for (from, name, to) in walk().1 {
+        if to.is_idle() && !from.is_idle() {
+            let done = State { receiving: Receiving::Done, sending: Sending::Done, ..State::default() };
+            assert_eq!((name, from), ("settle", done));
+        }
+    }
+}
+
+#[test]
+fn lingering_is_for_a_peer_that_is_owed_an_answer_or_reads_one() {
+    for state in walk().0 {
+        let owed = matches!(
+            state.sending,
+            Sending::Owed
+                | Sending::Body
+                | Sending::Done
+                | Sending::Ending(CloseKind::Linger)
+                | Sending::Closed(CloseKind::Linger)
+        );
+        assert!(state.receiving != Receiving::Lingering || owed, "{state:?}");
+    }
+}
+
+#[test]
+fn an_end_lingers_exactly_while_input_is_dropped() {
+    for state in walk().0 {
+        if let Sending::Ending(kind) | Sending::Closed(kind) = state.sending {
+            let expected = match kind {
+                CloseKind::Linger => Receiving::Lingering,
+                CloseKind::Immediate => Receiving::Closed,
+            };
+            assert_eq!(state.receiving, expected, "{state:?}");
+        }
+    }
+}
+
+#[test]
+fn halves_switch_together_and_only_from_a_whole_request_that_is_owed_an_answer() {
+    let (reached, moves) = walk();
+    for state in reached {
+        let halves = (state.receiving == Receiving::Switched, state.sending == Sending::Switched);
+        assert_eq!(halves.0, halves.1, "{state:?}");
+    }
+    for (from, name, to) in moves {
+        if to.sending == Sending::Switched && from.sending != Sending::Switched {
+            assert_eq!((name, from.receiving, from.sending), ("switch", Receiving::Done, Sending::Owed));
+        }
+    }
+}
+
+#[test]
+fn settling_ends_an_exchange_that_is_through_and_nothing_else() {
+    for before in walk().0 {
+        for leftover in [false, true] {
+            let mut after = before;
+            let idle = after.settle(leftover);
+            assert_eq!(idle, after.is_idle() && !before.is_idle(), "{before:?}");
+            let through = before.sending == Sending::Done && before.receiving != Receiving::Body;
+            assert_eq!(after != before, through, "{before:?}");
+        }
+    }
+}
+
+#[test]
+fn every_state_leads_to_an_end_without_force() {
+    let (reached, moves) = walk();
+    let mut back: HashMap<State, Vec<State>> = HashMap::new();
+    for (from, _, to) in moves.into_iter().filter(|(_, name, _)| *name != "close") {
+        back.entry(to).or_default().push(from);
+    }
+    let mut open: Vec<State> = reached.iter().copied().filter(|state| state.is_finished()).collect();
+    let mut ends: HashSet<State> = open.iter().copied().collect();
+    while let Some(to) = open.pop() {
+        for from in back.get(&to).into_iter().flatten() {
+            if ends.insert(*from) {
+                open.push(*from);
+            }
+        }
+    }
+    for state in reached {
+        assert!(ends.contains(&state) || state.sending == Sending::Switched, "no way out of {state:?}");
+    }
+}
+
+#[test]
+fn page_shows_every_move_there_is() {
+    let drawn = drawn();
+    let page = include_str!("../state.rs").split("```").nth(1).expect("the page has a drawing");
+    assert!(page == format!("text\n{drawn}//! "), "the module's page should show:\n{drawn}");
+}
+
+/// The moves of each half, as the module's page shows them.
+fn drawn() -> String {
+    const RECEIVING: [Receiving; 7] = [
+        Receiving::Idle,
+        Receiving::Head,
+        Receiving::Body,
+        Receiving::Done,
+        Receiving::Lingering,
+        Receiving::Switched,
+        Receiving::Closed,
+    ];
+    const SENDING: [&str; 7] = ["Idle", "Owed", "Body", "Done", "Ending", "Switched", "Closed"];
+    let mut halves: [BTreeMap<(usize, usize), BTreeSet<&str>>; 2] = Default::default();
+    let receiving = |state: State| RECEIVING.iter().position(|half| *half == state.receiving);
+    let sending = |state: State| {
+        let text = format!("{:?}", state.sending);
+        SENDING.iter().position(|half| text.starts_with(half))
+    };
+    for (from, name, to) in walk().1.into_iter().filter(|(_, name, _)| *name != "close") {
+        let ends = [receiving(from).zip(receiving(to)), sending(from).zip(sending(to))];
+        for (half, ends) in halves.iter_mut().zip(ends) {
+            let ends = ends.expect("every half has its name");
+            if ends.0 != ends.1 {
+                half.entry(ends).or_default().insert(name);
+            }
+        }
+    }
+    let mut text = String::new();
+    for (title, half) in ["receiving", "sending"].iter().zip(halves) {
+        for (index, ((from, to), names)) in half.into_iter().enumerate() {
+            let name = |at: usize| match *title {
+                "receiving" => format!("{:?}", RECEIVING[at]),
+                _ => SENDING[at].to_owned(),
+            };
+            let title = if index == 0 { *title } else { "" };
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            text += &format!("//!   {title:<11} {:<9} ──► {:<9}  {names}\n", name(from), name(to));
+        }
+    }
+    text
+}
