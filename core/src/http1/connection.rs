@@ -292,6 +292,8 @@ impl Connection {
             Receiving::Idle | Receiving::Head if self.stalled() || self.is_held_back() => {
                 ReadOperation::Yield
             }
+            // What is read and dropped is bounded: it is kept for when there is an answer that a reset could destroy.
+            Receiving::Lingering if self.state.sending == Sending::Owed => ReadOperation::Yield,
             Receiving::Idle | Receiving::Head | Receiving::Lingering => ReadOperation::Read,
             Receiving::Body => match self.work.as_ref().map(|work| work.body.taking) {
                 Some(Taking::Wanted | Taking::Dropped) => ReadOperation::Read,

@@ -81,6 +81,22 @@ fn peer_that_sends_on_reads_the_answer_and_no_reset() {
 }
 
 #[test]
+fn body_that_is_not_wanted_waits_in_the_socket_until_there_is_an_answer() {
+    let mut rig = Rig::connect(&http_with(|settings| settings.limits.max_linger_bytes = 1000));
+    rig.read("POST /drop HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    rig.feed(vec![b'x'; 900], 100);
+    assert_eq!(rig.unread(), 900);
+    rig.assert_yielding();
+    rig.advance(Duration::from_millis(50));
+    assert!(one_answer(&rig.written()).says_close());
+    assert_eq!(rig.unread(), 0);
+    rig.assert_reading();
+    assert_eq!(rig.flow().next_write_operation(), WriteOperation::Close(CloseKind::Linger));
+    rig.eof();
+    rig.assert_finished(CloseReason::Finished);
+}
+
+#[test]
 fn linger_is_bounded_in_bytes() {
     let http = http_with(|settings| settings.limits.max_linger_bytes = 1000);
     let mut rig = Rig::connect(&http);
