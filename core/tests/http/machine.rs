@@ -189,7 +189,11 @@ fn only_what_was_offered_is_switched_to() {
     let id =
         machine.request("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nleft over");
     assert_eq!(switch(&mut machine, id, StatusCode::OK), Err(Misuse::Status));
-    assert_eq!(switch(&mut machine, id, StatusCode::SWITCHING_PROTOCOLS), Ok(()));
+    // A 101 names what is switched to (RFC 9110 §15.2.2).
+    assert_eq!(switch(&mut machine, id, StatusCode::SWITCHING_PROTOCOLS), Err(Misuse::NotOffered));
+    let fields = Fields::of_one(http::header::UPGRADE, http::HeaderValue::from_static("x"));
+    let status = StatusCode::SWITCHING_PROTOCOLS;
+    assert_eq!(machine.with(|connection, turn| connection.switch(id, status, &fields, turn)), Ok(()));
     assert!(machine.connection.is_switched());
     assert_eq!(machine.connection.take_leftover(), "left over");
 }
