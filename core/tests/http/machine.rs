@@ -191,7 +191,7 @@ fn only_what_was_offered_is_switched_to() {
     assert_eq!(switch(&mut machine, id, StatusCode::OK), Err(Misuse::Status));
     // A 101 names what is switched to (RFC 9110 §15.2.2).
     assert_eq!(switch(&mut machine, id, StatusCode::SWITCHING_PROTOCOLS), Err(Misuse::NotOffered));
-    let fields = Fields::of_one(http::header::UPGRADE, http::HeaderValue::from_static("x"));
+    let fields = Fields::of_one(http::header::UPGRADE, HeaderValue::from_static("x"));
     let status = StatusCode::SWITCHING_PROTOCOLS;
     assert_eq!(machine.with(|connection, turn| connection.switch(id, status, &fields, turn)), Ok(()));
     assert!(machine.connection.is_switched());
