@@ -80,6 +80,25 @@ impl Fields {
         self.first.iter().chain(more).map(|(name, value)| (name, value))
     }
 
+    /// Whether a line is so. Written out where nearly every answer has one line: an iterator over both parts costs more
+    /// than what is done with it.
+    #[inline]
+    pub(crate) fn any_line(&self, is_so: impl Fn(&HeaderName, &HeaderValue) -> bool) -> bool {
+        self.first.as_ref().is_some_and(|(name, value)| is_so(name, value))
+            || self.more.as_ref().is_some_and(|more| more.iter().any(|(name, value)| is_so(name, value)))
+    }
+
+    /// Does this with every line, in order.
+    #[inline]
+    pub(crate) fn for_each_line(&self, mut then: impl FnMut(&HeaderName, &HeaderValue)) {
+        if let Some((name, value)) = &self.first {
+            then(name, value);
+        }
+        if let Some(more) = &self.more {
+            more.iter().for_each(|(name, value)| then(name, value));
+        }
+    }
+
     /// How many lines there are.
     #[must_use]
     pub fn len(&self) -> usize {

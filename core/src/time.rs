@@ -4,6 +4,8 @@ use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
+use http::HeaderValue;
+
 /// A point on the driver's monotonic clock, in nanoseconds since an origin the driver chose.
 ///
 /// Core never reads a clock: every input carries the instant at which it happened. Being a plain number, an
@@ -100,6 +102,17 @@ pub struct Dates {
     from: Instant,
     until: Instant,
     formatted: u64,
+    opening: Opening,
+}
+
+/// What most answers of a second begin with, as long as they name the same server.
+#[derive(Clone, Debug)]
+struct Opening {
+    text: Vec<u8>,
+    /// A clone, which shares its text: as long as it is kept, no other text has the same address.
+    server: Option<HeaderValue>,
+    from: Instant,
+    until: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +131,12 @@ impl Dates {
             from: Instant::ORIGIN,
             until: Instant::ORIGIN,
             formatted: 0,
+            opening: Opening {
+                text: Vec::new(),
+                server: None,
+                from: Instant::ORIGIN,
+                until: Instant::ORIGIN,
+            },
         }
     }
 
@@ -139,6 +158,7 @@ impl Dates {
         }
         self.anchor = Some(Anchor { at: now, since_epoch });
         self.until = self.from;
+        self.opening.until = self.opening.from;
     }
 
     /// When the driver last said what the wall clock shows.
@@ -161,10 +181,42 @@ impl Dates {
         Some(&self.line)
     }
 
+    /// What `write` makes of the field line for `now` and of `server`: made once a second.
+    #[inline]
+    pub(crate) fn opening(
+        &mut self,
+        now: Instant,
+        server: Option<&HeaderValue>,
+        write: fn(&mut Vec<u8>, Option<&[u8; DATE_LINE_BYTES]>, Option<&HeaderValue>),
+    ) -> &[u8] {
+        let kept = &self.opening;
+        if now < kept.from || now >= kept.until || !is_same(kept.server.as_ref(), server) {
+            self.make_opening(now, server, write);
+        }
+        &self.opening.text
+    }
+
     /// How often the text was made: a count for tests and benchmarks.
     #[must_use]
     pub const fn formatted(&self) -> u64 {
         self.formatted
+    }
+
+    #[cold]
+    fn make_opening(
+        &mut self,
+        now: Instant,
+        server: Option<&HeaderValue>,
+        write: fn(&mut Vec<u8>, Option<&[u8; DATE_LINE_BYTES]>, Option<&HeaderValue>),
+    ) {
+        let mut text = core::mem::take(&mut self.opening.text);
+        text.clear();
+        let date = self.line(now);
+        let is_dated = date.is_some();
+        write(&mut text, date, server);
+        let (from, until) =
+            if is_dated { (self.from, self.until) } else { (Instant::ORIGIN, Instant::NEVER) };
+        self.opening = Opening { text, server: server.cloned(), from, until };
     }
 
     #[cold]
@@ -185,6 +237,15 @@ impl Dates {
 impl Default for Dates {
     fn default() -> Self {
         Self::none()
+    }
+}
+
+/// Whether both are one text, or one's clone.
+#[inline]
+fn is_same(one: Option<&HeaderValue>, other: Option<&HeaderValue>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => core::ptr::eq(one.as_bytes(), other.as_bytes()),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 

@@ -15,7 +15,7 @@ use super::connection::{Connection, Drain, Sends};
 use super::encode::{self, AnswerLength, ConnectionOption, Framing, Head};
 use super::misuse::Misuse;
 use super::scan::{Found, Scan, Section};
-use super::state::{Persistence, Receiving, Sending};
+use super::state::{Persistence, Receiving, Sending, State};
 use super::work::{AnswerBody, RequestFacts, Taking, Work};
 use crate::buf::Output;
 use crate::fields::Fields;
@@ -40,6 +40,9 @@ impl Connection {
         body: Bytes,
         turn: &mut Turn<'_>,
     ) -> Result<Sends, Misuse> {
+        if self.is_plain(id, status) && !encode::says_something(fields) {
+            return Ok(self.reply_plainly(status, fields, body, turn));
+        }
         let sends = self.respond(id, status, fields, AnswerLength::Known(body.len() as u64), turn)?;
         if sends == Sends::Body
             && let Some(work) = &mut self.work
@@ -50,13 +53,45 @@ impl Connection {
         Ok(sends)
     }
 
+    /// Whether nothing is to be decided about an answer that is whole: it has a body, whose length frames it, and the
+    /// connection lives on without a word.
+    #[inline]
+    fn is_plain(&self, id: ExchangeId, status: StatusCode) -> bool {
+        self.work.as_ref().is_some_and(|work| work.request.is_plain)
+            && self.state == State::OWED
+            && self.drain == Drain::No
+            && id == self.exchange_id()
+            && has_body(status)
+    }
+
+    /// What [`respond`](Self::respond) comes to where everything [is plain](Self::is_plain).
+    #[inline]
+    fn reply_plainly(
+        &mut self,
+        status: StatusCode,
+        fields: &Fields,
+        body: Bytes,
+        turn: &mut Turn<'_>,
+    ) -> Sends {
+        if let Some(work) = &mut self.work {
+            let server = self.settings.server.as_ref();
+            encode::plain_head(work.output.buffer(), status, server, fields, body.len() as u64, turn);
+            work.output.push(body);
+        }
+        self.handler_deadline = Instant::NEVER;
+        self.arm_write(turn.now);
+        self.state.answer_begun();
+        self.state.answer_complete();
+        self.settle(turn.now);
+        Sends::Body
+    }
+
     /// *Command.* Begins the answer. The framing fields are written here, and only here: by `length`, the status, and the
     /// request's method and version (RFC 9112 §6).
     ///
     /// # Errors
     /// [`Misuse::StaleExchange`], [`Misuse::AlreadyBegun`], [`Misuse::Status`], [`Misuse::FramingField`],
     /// [`Misuse::ContradictingLength`]; [`Misuse::TooLong`] for a body with a status that has none. Nothing was written then.
-    #[inline]
     pub fn respond(
         &mut self,
         id: ExchangeId,
@@ -356,19 +391,16 @@ fn answer_framing(
         (AnswerLength::Unknown, Some(said)) => AnswerLength::Known(said),
         (length, _) => length,
     };
-    match status {
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT => {
-            if !(matches!(length, AnswerLength::Known(0)) || request.is_head) {
-                return Err(Misuse::TooLong);
-            }
-            return Ok(match (status, said.content_length) {
-                (StatusCode::RESET_CONTENT, _) => (Framing::ContentLength(0), AnswerBody::Nothing),
-                // The length a 200 would have had (RFC 9110 §8.6).
-                (StatusCode::NOT_MODIFIED, Some(said)) => (Framing::ContentLength(said), AnswerBody::Nothing),
-                _ => (Framing::Unsaid, AnswerBody::Nothing),
-            });
+    if !has_body(status) {
+        if !(matches!(length, AnswerLength::Known(0)) || request.is_head) {
+            return Err(Misuse::TooLong);
         }
-        _ => {}
+        return Ok(match (status, said.content_length) {
+            (StatusCode::RESET_CONTENT, _) => (Framing::ContentLength(0), AnswerBody::Nothing),
+            // The length a 200 would have had (RFC 9110 §8.6).
+            (StatusCode::NOT_MODIFIED, Some(said)) => (Framing::ContentLength(said), AnswerBody::Nothing),
+            _ => (Framing::Unsaid, AnswerBody::Nothing),
+        });
     }
     if request.is_head {
         let framing = match (length, said.content_length) {
@@ -388,4 +420,11 @@ fn answer_framing(
         AnswerLength::Unknown if request.http11 => Ok((Framing::Chunked, AnswerBody::Chunks)),
         AnswerLength::Unknown => Ok((Framing::Unsaid, AnswerBody::UntilClose)),
     }
+}
+
+/// Whether answers of this status have a body, be it an empty one (RFC 9110 §6.4.1).
+#[inline]
+fn has_body(status: StatusCode) -> bool {
+    status.as_u16() >= 200
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }

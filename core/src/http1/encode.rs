@@ -10,6 +10,7 @@ use super::framing::parse_decimal;
 use super::misuse::Misuse;
 use crate::fields::Fields;
 use crate::time::DATE_LINE_BYTES;
+use crate::turn::Turn;
 
 /// How long an answer's body is, as its sender knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -75,6 +76,61 @@ pub(crate) fn inspect(fields: &Fields) -> Result<Said, Misuse> {
     Ok(said)
 }
 
+/// Whether a field is among those that [`inspect`] has something to say about. A name's length tells nearly all others.
+#[inline]
+pub(crate) fn says_something(fields: &Fields) -> bool {
+    const LENGTHS: u32 =
+        lengths(&["date", "server", "upgrade", "connection", "content-length", "transfer-encoding"]);
+    fields.any_line(|name, _| {
+        1_u32.checked_shl(name.as_str().len() as u32).is_some_and(|bit| bit & LENGTHS != 0)
+    })
+}
+
+const fn lengths(names: &[&str]) -> u32 {
+    let (mut set, mut at) = (0, 0);
+    while at < names.len() {
+        set |= 1 << names[at].len();
+        at += 1;
+    }
+    set
+}
+
+/// Appends the head of an answer of which nothing is to be decided: its length frames it, the connection is not mentioned.
+#[inline]
+pub(crate) fn plain_head(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    server: Option<&HeaderValue>,
+    fields: &Fields,
+    length: u64,
+    turn: &mut Turn<'_>,
+) {
+    out.reserve(256);
+    if status == StatusCode::OK {
+        out.extend_from_slice(turn.dates.opening(turn.now, server, opening));
+    } else {
+        status_line(out, status);
+        opening_lines(out, turn.dates.line(turn.now), server);
+    }
+    fields.for_each_line(|name, value| line(out, name.as_str(), value));
+    content_length(out, length, b"\r\n\r\n");
+}
+
+/// What an answer of status 200 begins with.
+fn opening(out: &mut Vec<u8>, date: Option<&[u8; DATE_LINE_BYTES]>, server: Option<&HeaderValue>) {
+    status_line(out, StatusCode::OK);
+    opening_lines(out, date, server);
+}
+
+fn opening_lines(out: &mut Vec<u8>, date: Option<&[u8; DATE_LINE_BYTES]>, server: Option<&HeaderValue>) {
+    if let Some(date) = date {
+        out.extend_from_slice(date);
+    }
+    if let Some(server) = server {
+        line(out, "server", server);
+    }
+}
+
 /// What goes into one head.
 pub(crate) struct Head<'a> {
     pub(crate) status: StatusCode,
@@ -94,28 +150,21 @@ impl Head<'_> {
         // Room for what most heads take, asked for once.
         out.reserve(256);
         status_line(out, self.status);
-        if let Some(date) = self.date
-            && !self.said.date
-        {
-            out.extend_from_slice(date);
-        }
-        if let Some(server) = self.server
-            && !self.said.server
-        {
-            out.extend_from_slice(b"server: ");
-            out.extend_from_slice(server.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
+        opening_lines(out, self.date.filter(|_| !self.said.date), self.server.filter(|_| !self.said.server));
         field_lines(out, self.fields);
+        // As a rule the connection lives on and nothing is said of it.
+        let plain = self.option == ConnectionOption::Unsaid && !self.said.upgrade;
         match self.framing {
-            Framing::Unsaid => {}
-            Framing::ContentLength(length) => {
-                out.extend_from_slice(b"content-length: ");
-                out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-                out.extend_from_slice(b"\r\n");
-            }
+            Framing::ContentLength(length) if plain => return content_length(out, length, b"\r\n\r\n"),
+            Framing::ContentLength(length) => content_length(out, length, b"\r\n"),
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            Framing::Unsaid => {}
         }
+        self.connection_line(out);
+    }
+
+    /// Appends what is said of the connection, and the empty line.
+    fn connection_line(&self, out: &mut Vec<u8>) {
         // An `Upgrade` field is for this connection alone, and is named here wherever it is sent (RFC 9110 §7.8).
         let option: &[u8] = match (self.option, self.said.upgrade) {
             (ConnectionOption::Unsaid, false) => b"\r\n",
@@ -131,6 +180,26 @@ impl Head<'_> {
     }
 }
 
+/// Appends a length and `end`, as one piece of a fixed size: lengths of copies that are known when this is compiled cost
+/// next to nothing.
+#[inline]
+fn content_length<const END: usize>(out: &mut Vec<u8>, length: u64, end: &[u8; END]) {
+    const NAME: &[u8; 16] = b"content-length: ";
+    const MOST_DIGITS: usize = 20;
+    let mut text = [0; NAME.len() + MOST_DIGITS + 4];
+    text[..NAME.len()].copy_from_slice(NAME);
+    let digits = length.checked_ilog10().unwrap_or(0) as usize + 1;
+    let mut rest = length;
+    for digit in text[NAME.len()..NAME.len() + digits].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    text[NAME.len() + digits..NAME.len() + digits + END].copy_from_slice(end);
+    let surplus = text.len() - (NAME.len() + digits + END);
+    out.extend_from_slice(&text);
+    out.truncate(out.len() - surplus);
+}
+
 /// Appends an interim answer (RFC 9110 §15.2).
 pub(crate) fn interim(out: &mut Vec<u8>, status: StatusCode, fields: &Fields) {
     status_line(out, status);
@@ -142,7 +211,7 @@ pub(crate) fn interim(out: &mut Vec<u8>, status: StatusCode, fields: &Fields) {
 pub(crate) fn trailer_section(out: &mut Vec<u8>, trailers: Option<&Fields>) {
     if let Some(trailers) = trailers {
         for (name, value) in trailers.iter().filter(|(name, _)| may_trail(name)) {
-            line(out, name.as_str().as_bytes(), value.as_bytes());
+            line(out, name.as_str(), value);
         }
     }
     out.extend_from_slice(b"\r\n");
@@ -158,16 +227,16 @@ fn may_trail(name: &HeaderName) -> bool {
 fn field_lines(out: &mut Vec<u8>, fields: &Fields) {
     fields.iter().for_each(|(name, value)| {
         if !matches!(name.as_str(), "content-length" | "connection") {
-            line(out, name.as_str().as_bytes(), value.as_bytes());
+            line(out, name.as_str(), value);
         }
     });
 }
 
 #[inline]
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
+fn line(out: &mut Vec<u8>, name: &str, value: &HeaderValue) {
+    out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
+    out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 

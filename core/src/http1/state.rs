@@ -117,6 +117,10 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// A request is complete, its answer has not begun, and nobody wants the connection to end.
+    pub(crate) const OWED: Self =
+        Self { receiving: Receiving::Done, sending: Sending::Owed, persistence: Persistence::Persist };
+
     /// Whether `said` makes sense here: what the connection sees to before it says so.
     pub(crate) const fn allows(self, said: Said) -> bool {
         use Receiving::{Body, Closed, Done, Head, Idle, Lingering};

@@ -36,14 +36,24 @@ pub(crate) struct RequestFacts {
     pub(crate) offers_upgrade: bool,
     pub(crate) expects_continue: bool,
     pub(crate) continued: bool,
+    /// HTTP/1.1, and neither HEAD nor CONNECT: the answer is framed as most are.
+    pub(crate) is_plain: bool,
 }
 
 impl RequestFacts {
+    #[inline]
     pub(crate) fn of(head: &RequestHead) -> Self {
+        let http11 = head.version() == http::Version::HTTP_11;
+        let (is_head, is_connect) = match *head.method() {
+            http::Method::HEAD => (true, false),
+            http::Method::CONNECT => (false, true),
+            _ => (false, false),
+        };
         Self {
-            http11: head.version() == http::Version::HTTP_11,
-            is_head: *head.method() == http::Method::HEAD,
-            is_connect: *head.method() == http::Method::CONNECT,
+            http11,
+            is_head,
+            is_connect,
+            is_plain: http11 && !is_head && !is_connect,
             offers_upgrade: head.offers_upgrade(),
             expects_continue: head.expects_continue(),
             continued: false,
