@@ -197,3 +197,76 @@ fn only_what_was_offered_is_switched_to() {
     assert!(machine.connection.is_switched());
     assert_eq!(machine.connection.take_leftover(), "left over");
 }
+
+/// Every kind of request, status and field that has a part in framing an answer.
+fn kinds_of_answers() -> impl Iterator<Item = (String, StatusCode, Fields)> {
+    const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "DELETE"];
+    const VERSIONS: [&str; 3] =
+        ["HTTP/1.1", "HTTP/1.1\r\nConnection: close", "HTTP/1.0\r\nConnection: keep-alive"];
+    const STATUSES: [u16; 8] = [199, 200, 201, 204, 205, 304, 404, 999];
+    const FIELDS: [&[(&str, &str)]; 12] = [
+        &[],
+        &[("content-type", "text/plain")],
+        &[("x-one", "1"), ("x-two", "2")],
+        &[("date", "then")],
+        &[("server", "other")],
+        &[("upgrade", "h2c")],
+        &[("connection", "close")],
+        &[("x-one", "1"), ("connection", "close")],
+        &[("connection", "keep-alive")],
+        &[("content-length", "5")],
+        &[("content-length", "6")],
+        &[("x-one", "1"), ("transfer-encoding", "chunked")],
+    ];
+    METHODS.into_iter().flat_map(|method| {
+        VERSIONS.into_iter().flat_map(move |version| {
+            STATUSES.into_iter().flat_map(move |status| {
+                FIELDS.into_iter().map(move |lines| {
+                    let request = format!("{method} / {version}\r\nHost: a\r\n\r\n");
+                    let fields = lines
+                        .iter()
+                        .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+                        .collect();
+                    (request, StatusCode::from_u16(status).unwrap(), fields)
+                })
+            })
+        })
+    })
+}
+
+#[test]
+fn answer_given_whole_is_the_answer_given_in_parts() {
+    const BODY: &str = "hello";
+    for (request, status, fields) in kinds_of_answers() {
+        let mut whole = Machine::new();
+        let id = whole.request(&request);
+        let at_once = whole.with(|connection, turn| {
+            connection.reply(id, status, &fields, Bytes::from_static(BODY.as_bytes()), turn)
+        });
+
+        let mut parts = Machine::new();
+        let id = parts.request(&request);
+        let length = AnswerLength::Known(BODY.len() as u64);
+        let begun = parts.with(|connection, turn| connection.respond(id, status, &fields, length, turn));
+        if begun.is_ok() {
+            parts.send(id, BODY).unwrap();
+            parts.finish(id).unwrap();
+        }
+
+        let case = format!("{request:?} {status} {fields:?}");
+        assert_eq!(at_once, begun, "{case}");
+        for machine in [&whole, &parts] {
+            assert_eq!(machine.connection.pending_output() > 0, begun.is_ok(), "{case}");
+        }
+        assert_eq!(
+            String::from_utf8(whole.output()).unwrap(),
+            String::from_utf8(parts.output()).unwrap(),
+            "{case}"
+        );
+        let standing = |machine: &Machine| {
+            let connection = &machine.connection;
+            (connection.next_read_operation(), connection.next_write_operation(), connection.deadline())
+        };
+        assert_eq!(standing(&whole), standing(&parts), "{case}");
+    }
+}
