@@ -125,7 +125,9 @@ impl Connection {
 
     fn next_event(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> Option<Event> {
         loop {
-            if let Some(refusal) = self.refused.take() {
+            if self.refused.is_some()
+                && let Some(refusal) = self.refused.take()
+            {
                 return Some(Event::Refused { id: self.exchange_id(), refusal });
             }
             match self.state.receiving {

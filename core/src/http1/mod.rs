@@ -27,6 +27,8 @@ mod receive;
 mod refusal;
 mod scan;
 mod state;
+#[cfg(feature = "sweep")]
+mod sweep;
 mod work;
 
 pub use connection::{Connection, Sends};
