@@ -11,7 +11,11 @@
 //! PROPTEST_CASES=100000 cargo test --release -p anabranch-core --test models
 //! ```
 
+mod connection;
 mod server;
+
+use std::fmt;
+use std::ops::Deref;
 
 use proptest::test_runner::Config;
 
@@ -20,5 +24,22 @@ fn cases(by_default: u32) -> Config {
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => Config::default(),
         None => Config::with_cases(by_default),
+    }
+}
+
+/// Shown on one line, so that a failure reads as a list of what happened.
+#[derive(Clone)]
+struct OneLine<T>(T);
+
+impl<T: fmt::Debug> fmt::Debug for OneLine<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl<T> Deref for OneLine<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
     }
 }

@@ -12,6 +12,7 @@ use anabranch_core::{CloseReason, ConnectionId};
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
+use crate::OneLine;
 use model::{Answer, Input, Model};
 
 prop_state_machine! {
@@ -25,7 +26,7 @@ struct Reference;
 
 impl ReferenceStateMachine for Reference {
     type State = Model;
-    type Transition = Input;
+    type Transition = OneLine<Input>;
 
     fn init_state() -> BoxedStrategy<Model> {
         let at_limit = prop_oneof![Just(AtLimit::Pause), Just(AtLimit::Refuse)];
@@ -44,7 +45,7 @@ impl ReferenceStateMachine for Reference {
             .boxed()
     }
 
-    fn transitions(model: &Model) -> BoxedStrategy<Input> {
+    fn transitions(model: &Model) -> BoxedStrategy<OneLine<Input>> {
         let listener = || (0..3_usize).prop_map(ListenerId);
         let kind = prop_oneof![
             2 => Just(AcceptErrorKind::Transient),
@@ -76,10 +77,11 @@ impl ReferenceStateMachine for Reference {
             15 => Just(Input::PollActions),
             5 => Just(Input::PollEvents),
         ]
+        .prop_map(OneLine)
         .boxed()
     }
 
-    fn apply(mut model: Model, input: &Input) -> Model {
+    fn apply(mut model: Model, input: &OneLine<Input>) -> Model {
         model.apply(input);
         model
     }
@@ -119,7 +121,7 @@ impl StateMachineTest for Binding {
         }
     }
 
-    fn apply(mut binding: Self, model: &Model, input: Input) -> Self {
+    fn apply(mut binding: Self, model: &Model, input: OneLine<Input>) -> Self {
         assert_eq!(binding.give(model, &input), model.answer, "{input:?}");
         binding
     }
@@ -147,7 +149,7 @@ impl StateMachineTest for Binding {
         inputs.extend([Input::Bound(ListenerId(2)), Input::Accepted(ListenerId(2)), Input::PollEvents]);
         for input in inputs {
             model.apply(&input);
-            binding = <Self as StateMachineTest>::apply(binding, &model, input);
+            binding = <Self as StateMachineTest>::apply(binding, &model, OneLine(input));
             Self::check_invariants(&binding, &model);
         }
         assert_eq!(binding.told, Told::Stopped);
