@@ -160,7 +160,8 @@ struct Machine {
     dates: Dates,
     pool: Pool,
     buffer: BytesMut,
-    heads: Vec<Box<RequestHead>>,
+    /// The latest, to be given back for the next one.
+    head: Option<Box<RequestHead>>,
 }
 
 impl StateMachineTest for Machine {
@@ -174,7 +175,7 @@ impl StateMachineTest for Machine {
             dates: Dates::none(),
             pool: Pool::default(),
             buffer: BytesMut::new(),
-            heads: Vec::new(),
+            head: None,
         }
     }
 
@@ -210,13 +211,13 @@ impl StateMachineTest for Machine {
 
 impl Machine {
     fn take(&mut self, Reference { model, came }: &Reference, step: Step) {
-        let Self { connection, dates, pool, buffer, heads } = self;
+        let Self { connection, dates, pool, buffer, head } = self;
         let turn = &mut Turn::new(model.now, dates, Waker::noop(), pool);
         let said: Result<_, Misuse> = match step {
             Step::Read(_) => return buffer.extend_from_slice(came.bytes()),
             Step::Poll | Step::PollWithoutAllowance => {
                 turn.allowance = u32::from(matches!(step, Step::Poll));
-                let told = connection.poll_event(buffer, turn).map(|event| tell(event, heads));
+                let told = connection.poll_event(buffer, turn).map(|event| tell(event, head));
                 return assert_eq!(Came::Told(told), *came, "{step:?}");
             }
             Step::Write(_) => {
@@ -264,7 +265,7 @@ impl Machine {
             Step::RefuseConnection => return connection.refuse_connection(Refusal::Overloaded, turn),
             Step::Cut(id) => return connection.cut(id, turn),
             Step::EndAfter(id) => return connection.end_after(id),
-            Step::Recycle => return heads.pop().into_iter().for_each(|head| connection.recycle(head)),
+            Step::Recycle => return head.take().into_iter().for_each(|head| connection.recycle(head)),
         };
         let Came::Said(expected) = came else { panic!("{step:?} is not said") };
         let fits = match (&said, expected) {
@@ -289,12 +290,12 @@ impl Machine {
     }
 }
 
-/// An event in the model's words. Heads are kept, to be given back for the next ones.
-fn tell(event: Event, heads: &mut Vec<Box<RequestHead>>) -> Told {
+/// An event in the model's words.
+fn tell(event: Event, latest: &mut Option<Box<RequestHead>>) -> Told {
     match event {
         Event::Request { id, head } => {
             let request = request(&head);
-            heads.push(head);
+            *latest = Some(head);
             Told::Request(id, request)
         }
         Event::Body { id, data } => Told::Body(id, data.to_vec()),

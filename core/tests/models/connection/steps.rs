@@ -159,9 +159,9 @@ fn of_application(model: &Model) -> Choice {
         1 => Just(ExchangeId(this.saturating_sub(1))),
         1 => Just(ExchangeId(this + 1)),
     ];
-    let body = (0..40_usize, b'0'..b'9').prop_map(|(length, first)| Body(length, first));
+    let body = (0..40_usize, b'0'..=b'9').prop_map(|(length, first)| Body(length, first));
     // Passed on instead of copied.
-    let large = (4_000..9_000_usize, b'A'..b'F').prop_map(|(length, first)| Body(length, first));
+    let large = (4_000..9_000_usize, b'A'..=b'F').prop_map(|(length, first)| Body(length, first));
     let data = (id.clone(), prop_oneof![8 => body, 1 => large]);
     let head = (id.clone(), any_status(), any_lines());
     let respond = (head.clone(), any_length())
