@@ -7,7 +7,7 @@
 //!                                   │          │
 //!                                   │          └─ nothing more to be had ─► Blocked   (wait for what waiting_on names)
 //!                                   └─ budget spent ────────────────────► Again     (queue the connection again)
-//!                                   └─ both sides say Close ────────────► Finished  (close the transport)
+//!                                   └─ both sides say Close ────────────► Finished  (reset it, if told so; close it)
 //! ```
 //!
 //! The driver owns the socket (behind [`Wire`]), the buffer, the clock and the threads; [`turn`] owns the order of calls.
@@ -19,7 +19,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use bytes::BytesMut;
 
 use crate::flow::{
-    CloseKind, CloseReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult, is_finished,
+    CloseKind, CloseReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult, is_finished, is_reset,
 };
 use crate::job::Job;
 use crate::turn::Turn;
@@ -45,6 +45,13 @@ pub trait Wire {
     /// `WouldBlock` when that takes longer: the next turn asks again. Anything else is ignored by [`turn`]: a peer that is
     /// gone is learnt of by reading.
     fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Sees to it that the transport's close, which comes next, reaches the peer as a reset and not as an orderly end: see
+    /// [`CloseKind::Reset`]. On TCP: SO_LINGER with a time of zero. Where the transport knows nothing of the kind: nothing.
+    ///
+    /// # Errors
+    /// Ignored by [`turn`]: the transport is closed all the same.
+    fn reset(&mut self) -> io::Result<()>;
 }
 
 /// What is known of a connection's transport between two turns. One a connection, kept by its driver.
@@ -136,7 +143,7 @@ pub enum Progress {
     Blocked,
     /// The budget is spent and there may be more to do: queue the connection again. No event need come first.
     Again,
-    /// Both sides are closed: close the transport.
+    /// Both sides are closed: close the transport. If with a reset, the wire was told to [`reset`](Wire::reset).
     Finished(CloseReason),
 }
 
@@ -207,6 +214,10 @@ where
         }
         let wrote = flush(flow, wire, readiness, turn, &mut bytes_left);
         if is_finished(flow) {
+            if is_reset(flow) {
+                // The driver closes the transport whatever came of it.
+                let _ = wire.reset();
+            }
             return Progress::Finished(flow.close_reason().unwrap_or(CloseReason::Finished));
         }
         if bytes_left == 0 || turn.allowance == 0 {

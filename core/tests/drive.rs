@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::io::{ErrorKind, IoSlice};
 
 use anabranch_core::drive::{self, Budget, Progress, Readiness, Waking, Wire};
-use anabranch_core::flow::is_finished;
+use anabranch_core::flow::{is_finished, is_reset};
 use anabranch_core::testing::{Behaviour, Io, ManualClock, Probe, ScriptedWire, wire_suite};
 use anabranch_core::{
     AbortReason, CloseKind, CloseReason, Dates, DeadlineKind, Flow, InputEnd, Instant, Job, Pool,
@@ -113,6 +113,9 @@ fn completion_turn(flow: &mut dyn Flow, wire: &mut ScriptedWire, readiness: &mut
             WriteOperation::Yield | WriteOperation::Close(_) => {}
         }
         if is_finished(flow) {
+            if is_reset(flow) {
+                let _ = wire.reset();
+            }
             return Progress::Finished(flow.close_reason().expect("a finished flow has a reason"));
         }
         if !readiness.readable || flow.next_read_operation() != ReadOperation::Read {
@@ -260,6 +263,9 @@ impl Wire for Polled {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.wire.shutdown_write()
+    }
+    fn reset(&mut self) -> std::io::Result<()> {
+        self.wire.reset()
     }
 }
 

@@ -14,8 +14,17 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::kit::{Control, DRAIN, Lent, NOTHING, fill};
 
+/// A stream that can be told to end as a broken one would.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Its end, which comes next, is a reset, if it knows such a thing.
+    ///
+    /// # Errors
+    /// Whatever keeps it from that.
+    fn reset(&mut self) -> io::Result<()>;
+}
+
 /// Serves one connection.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn serve<S: Stream>(
     flow: Box<dyn Flow>,
     stream: S,
     control: Arc<Control>,
@@ -35,7 +44,7 @@ struct Task<S> {
     armed: Instant,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
+impl<S: Stream> Task<S> {
     fn poll(&mut self, control: &Control, cx: &mut Context<'_>) -> Poll<CloseReason> {
         match control.take(cx.waker()) {
             NOTHING => {}
@@ -85,7 +94,7 @@ struct PollWire<'a, 'c, S> {
     cx: &'a mut Context<'c>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire for PollWire<'_, '_, S> {
+impl<S: Stream> Wire for PollWire<'_, '_, S> {
     fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
         fill(into, |room| or_would_block(Pin::new(&mut *self.stream).poll_read(self.cx, room)))
     }
@@ -94,6 +103,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire for PollWire<'_, '_, S> {
     }
     fn shutdown_write(&mut self) -> io::Result<()> {
         or_would_block(Pin::new(&mut *self.stream).poll_close(self.cx))
+    }
+    fn reset(&mut self) -> io::Result<()> {
+        self.stream.reset()
     }
 }
 
