@@ -84,15 +84,15 @@ impl<'a, 'h> Framing<'a, 'h> {
     pub(crate) fn field(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
         // Length and first letter tell the names that matter from nearly all others.
         match FIRST_LETTERS.get(name.len()) {
-            Some(letter) if *letter == name[0] | 0x20 => self.known(name, value),
+            Some(letter) if *letter == name[0] | 0x20 => match *name {
+                [h, o, s, t] if [h | 0x20, o | 0x20, s | 0x20, t | 0x20] == *b"host" => self.host(value),
+                _ => self.known(name, value),
+            },
             _ => Ok(()),
         }
     }
 
     fn known(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
-        if is(name, b"host") {
-            return self.host(value);
-        }
         self.has_more = true;
         match name.len() {
             6 if is(name, b"expect") => self.expectation(value),
@@ -159,6 +159,7 @@ impl<'a, 'h> Framing<'a, 'h> {
         })
     }
 
+    #[inline]
     fn host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
         if core::mem::replace(&mut self.has_host, true) {
             return Err(Refusal::RepeatedHost);
@@ -166,6 +167,10 @@ impl<'a, 'h> Framing<'a, 'h> {
         if value == self.known_host {
             return Ok(());
         }
+        self.judge_host(value)
+    }
+
+    fn judge_host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
         self.new_host = Some(value);
         if value.is_empty() || is_authority(value) { Ok(()) } else { Err(Refusal::BadHost) }
     }

@@ -115,6 +115,26 @@ const fn sweep(_: &[u8], _: &mut RequestHead, _: &Limits) -> Option<usize> {
     None
 }
 
+/// A head, and where it ends.
+#[cfg(feature = "testing")]
+type Ended = (RequestHead, usize);
+
+/// What the sweep reads, if it reads anything, and what httparse and our checks then read.
+#[cfg(feature = "testing")]
+pub(crate) fn read_both_ways(bytes: &[u8], limits: &Limits) -> Option<(Ended, Option<Ended>)> {
+    let (mut swept, mut parsed) = (RequestHead::vacant(), RequestHead::vacant());
+    let swept_end = sweep(bytes, &mut swept, limits)?;
+    swept.keep_bytes(&bytes[..swept_end]);
+    let parsed = match strict_request(bytes, &mut parsed, limits) {
+        Strict::Read { start, end } => {
+            parsed.keep_bytes(&bytes[start..end]);
+            Some((parsed, end))
+        }
+        Strict::Refused(_) | Strict::Unsure => None,
+    };
+    Some(((swept, swept_end), parsed))
+}
+
 /// What one optimistic pass came to.
 enum Strict {
     /// Everything but the bytes was read into the head.

@@ -12,19 +12,19 @@
 //!               Head      ──► Closed     end
 //!               Body      ──► Done       request_complete
 //!               Body      ──► Lingering  drop_rest, refuse
-//!               Body      ──► Closed     end
+//!               Body      ──► Closed     end, reset
 //!               Done      ──► Idle       settle
 //!               Done      ──► Lingering  drop_rest, refuse, settle
 //!               Done      ──► Switched   switch
-//!               Done      ──► Closed     end, settle
-//!               Lingering ──► Closed     end, input_closed
+//!               Done      ──► Closed     end, reset, settle
+//!               Lingering ──► Closed     end, input_closed, reset
 //!               Closed    ──► Lingering  linger_instead
 //!   sending     Idle      ──► Owed       refuse, request_begun
 //!               Idle      ──► Ending     end
 //!               Owed      ──► Body       answer_begun
 //!               Owed      ──► Switched   switch
 //!               Body      ──► Done       answer_complete
-//!               Body      ──► Ending     end
+//!               Body      ──► Ending     end, reset
 //!               Done      ──► Idle       settle
 //!               Done      ──► Ending     settle
 //!               Ending    ──► Closed     flushed
@@ -104,6 +104,7 @@ pub(crate) enum Said {
     DropRest,
     Switch,
     End,
+    Reset,
     LingerInstead,
     InputClosed,
 }
@@ -143,6 +144,7 @@ impl State {
             Said::DropRest => matches!(receiving, Body) || matches!(sending, Sending::Owed | Sending::Body),
             Said::Switch => matches!((receiving, sending), (Done, Sending::Owed)),
             Said::End => matches!((receiving, sending), (Idle | Head, Sending::Idle) | (_, Sending::Body)),
+            Said::Reset => matches!(sending, Sending::Body),
             Said::LingerInstead => matches!(receiving, Closed),
             Said::InputClosed => matches!(receiving, Lingering | Closed),
         }
@@ -189,6 +191,13 @@ impl State {
     pub(crate) fn answer_complete(&mut self) {
         debug_assert!(self.allows(Said::AnswerComplete));
         self.sending = Sending::Done;
+    }
+
+    /// The answer is complete as soon as it began, and with it [the exchange](Self::OWED): the next one may begin.
+    #[inline]
+    pub(crate) fn answered_plainly(&mut self) {
+        debug_assert!(*self == Self::OWED);
+        *self = Self::default();
     }
 
     /// The peer broke the protocol: an answer is owed, if none has begun, and whatever still comes is dropped.
@@ -245,6 +254,12 @@ impl State {
         self.end_by(CloseKind::Immediate);
     }
 
+    /// As [`end`](Self::end), in the middle of an answer that an orderly end would complete.
+    pub(crate) fn reset(&mut self) {
+        debug_assert!(self.allows(Said::Reset));
+        self.end_by(CloseKind::Reset);
+    }
+
     fn end_by(&mut self, kind: CloseKind) {
         self.sending = Sending::Ending(kind);
         // Reading on keeps a peer that sends before it reads from blocking both of us.
@@ -271,15 +286,21 @@ impl State {
     pub(crate) fn input_closed(&mut self) {
         debug_assert!(self.allows(Said::InputClosed));
         self.receiving = Receiving::Closed;
-        if let Sending::Ending(kind) | Sending::Closed(kind) = &mut self.sending {
+        if let Sending::Ending(kind) | Sending::Closed(kind) = &mut self.sending
+            && *kind == CloseKind::Linger
+        {
             *kind = CloseKind::Immediate;
         }
     }
 
-    /// Nothing is read or sent any more.
-    pub(crate) fn close(&mut self) {
+    /// Nothing is read or sent any more. `kind`: how that is told, unless it is settled already.
+    pub(crate) fn close(&mut self, kind: CloseKind) {
+        if self.is_finished() {
+            return;
+        }
+        let kind = if self.sending == Sending::Ending(CloseKind::Reset) { CloseKind::Reset } else { kind };
         self.receiving = Receiving::Closed;
-        self.sending = Sending::Closed(CloseKind::Immediate);
+        self.sending = Sending::Closed(kind);
     }
 
     pub(crate) const fn is_idle(&self) -> bool {

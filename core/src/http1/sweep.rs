@@ -228,3 +228,104 @@ const fn controls(word: u64) -> u64 {
     let deletes = word ^ (ONES * 0x7f);
     (below_space | (deletes.wrapping_sub(ONES) & !deletes)) & HIGHS
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::heads::agree;
+
+    /// As clients send them. One that is not swept costs twice, and nothing else would tell.
+    const USUAL: [&str; 8] = [
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n",
+        "HEAD /a?b=c&d=%20 HTTP/1.1\r\nHost:a\r\nX-Empty:\r\nX-Blank: \t \r\nX-Tab: a\tb\r\nX-End: c  \r\n\r\n",
+        "POST /upload HTTP/1.1\r\nhost: [::1]:80\r\ncontent-length: 11\r\nexpect: 100-continue\r\n\r\n",
+        "PUT /x HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\n\r\n",
+        "DELETE /{id}|x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Latin: caf\u{e9}\r\n\r\n",
+        "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    ];
+
+    /// Well-formed, or nearly; none is for the sweep.
+    const UNUSUAL: [&str; 12] = [
+        "",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n",
+        "\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.2\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+    ];
+
+    #[test]
+    fn usual_heads_are_swept() {
+        for head in USUAL {
+            assert!(agree(head.as_bytes(), &Limits::default()), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn unusual_heads_are_not_swept() {
+        for head in UNUSUAL {
+            assert!(!agree(head.as_bytes(), &Limits::default()), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn every_byte_in_every_place_is_judged_as_by_the_other_path() {
+        for head in USUAL {
+            for at in 0..head.len() {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = head.as_bytes().to_vec();
+                    bytes[at] = byte;
+                    agree(&bytes, &Limits::default());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte() {
+        for head in USUAL {
+            for size in 0..=head.len() {
+                for limits in [
+                    Limits { max_request_line_bytes: size, ..Limits::default() },
+                    Limits { max_header_bytes: size, ..Limits::default() },
+                    Limits { max_field_line_bytes: size, ..Limits::default() },
+                    Limits { max_fields: size, ..Limits::default() },
+                    Limits { max_body_bytes: size as u64, ..Limits::default() },
+                ] {
+                    agree(head.as_bytes(), &limits);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn mutated_heads_are_read_alike(
+            head in prop::sample::select(&USUAL[..]),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..6),
+        ) {
+            let mut bytes = head.as_bytes().to_vec();
+            for (at, byte, edit) in edits {
+                let at = at.index(bytes.len());
+                match edit {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    _ if bytes.len() > 1 => drop(bytes.remove(at)),
+                    _ => {}
+                }
+            }
+            agree(&bytes, &Limits::default());
+        }
+    }
+}

@@ -23,3 +23,4 @@ mod requirements;
 mod streaming;
 mod strictness;
 mod switching;
+mod until_close;

@@ -5,6 +5,7 @@ use anabranch_core::testing::Rig;
 use anabranch_core::{Flow, ReadOperation, WriteOperation};
 
 use super::application::Application;
+use super::text;
 use super::vector::Step;
 
 /// What was sent, the date left out, and how it ended.
@@ -27,7 +28,10 @@ pub(crate) fn talk(settings: &Settings, steps: &[Step], max_write: usize) -> (Ve
         rig.eof();
         take(&mut rig, max_write, &mut output);
     }
-    (without_dates(&output), rig.close_reason().map(|reason| format!("closed, {reason}")))
+    (
+        without_dates(&output),
+        rig.close_reason().map(|reason| text::closed(rig.next_write_operation(), reason)),
+    )
 }
 
 fn take(rig: &mut Rig<Box<dyn Flow>>, max: usize, output: &mut Vec<u8>) {

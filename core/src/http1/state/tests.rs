@@ -22,10 +22,12 @@ const ALL: &[(&str, Option<Said>, Say)] = &[
     ("settle", None, settle::<false>),
     ("settle", None, settle::<true>),
     ("end", Some(Said::End), State::end),
+    ("reset", Some(Said::Reset), State::reset),
     ("linger_instead", Some(Said::LingerInstead), State::linger_instead),
     ("flushed", None, State::flushed),
     ("input_closed", Some(Said::InputClosed), State::input_closed),
-    ("close", None, State::close),
+    ("close", None, |state| state.close(CloseKind::Immediate)),
+    ("close", None, |state| state.close(CloseKind::Reset)),
 ];
 
 fn settle<const LEFTOVER: bool>(state: &mut State) {
@@ -84,6 +86,17 @@ fn an_end_is_never_taken_back() {
 }
 
 #[test]
+fn a_reset_is_never_taken_back() {
+    for (from, name, to) in walk().1 {
+        let resets = |state: State| {
+            matches!(state.sending, Sending::Ending(CloseKind::Reset) | Sending::Closed(CloseKind::Reset))
+        };
+        assert!(!resets(from) || resets(to), "{name}: {from:?} -> {to:?}");
+        assert!(resets(from) || !resets(to) || matches!(name, "reset" | "close"), "{name}: {from:?}");
+    }
+}
+
+#[test]
 fn halves_are_idle_together_and_only_while_the_connection_persists() {
     for state in walk().0 {
         let between = matches!(state.receiving, Receiving::Idle | Receiving::Head);
@@ -123,7 +136,7 @@ fn an_end_lingers_exactly_while_input_is_dropped() {
         if let Sending::Ending(kind) | Sending::Closed(kind) = state.sending {
             let expected = match kind {
                 CloseKind::Linger => Receiving::Lingering,
-                CloseKind::Immediate => Receiving::Closed,
+                CloseKind::Immediate | CloseKind::Reset => Receiving::Closed,
             };
             assert_eq!(state.receiving, expected, "{state:?}");
         }
