@@ -91,15 +91,16 @@ impl Connection {
         if work.body.taking == Taking::Dropped {
             return Ok(());
         }
-        let was_held = work.body.taking == Taking::Held;
-        work.body.taking = Taking::Dropped;
+        let before = core::mem::replace(&mut work.body.taking, Taking::Dropped);
         let waits = work.request.expects_continue && !work.request.continued;
         match work.body.declared {
             BodyLength::Empty => {}
             BodyLength::Known(length) if length <= limit && !waits => {
                 if receiving == Receiving::Body {
-                    if was_held {
-                        work.body.since = turn.now;
+                    match before {
+                        Taking::Held => work.body.since = turn.now,
+                        Taking::Paused => work.body.since += turn.now - work.body.paused_at,
+                        Taking::Wanted | Taking::Dropped => {}
                     }
                     self.arm_body(turn.now);
                 }

@@ -19,11 +19,13 @@ use std::ops::Deref;
 
 use proptest::test_runner::Config;
 
-/// So many cases, unless `PROPTEST_CASES` says otherwise.
+/// So many cases, unless `PROPTEST_CASES` says otherwise. Seeds are not kept: they mean something else as soon as a step
+/// joins. What is found is mended with a test of its own.
 fn cases(by_default: u32) -> Config {
+    let config = Config { failure_persistence: None, ..Config::default() };
     match std::env::var_os("PROPTEST_CASES") {
-        Some(_) => Config::default(),
-        None => Config::with_cases(by_default),
+        Some(_) => config,
+        None => Config { cases: by_default, ..config },
     }
 }
 

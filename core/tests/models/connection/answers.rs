@@ -55,6 +55,7 @@ impl Model {
         };
         options.extend(upgrade.then_some("upgrade"));
         self.head(status, lines, &framing, &options);
+        self.until_close = rest == Rest::UntilClose;
         self.answer_by = None;
         self.await_write();
         Ok(if rest == Rest::Nothing { Sends::Nothing } else { Sends::Body })
@@ -116,7 +117,8 @@ impl Model {
     pub(crate) fn cut(&mut self, id: ExchangeId) {
         if self.begun(id).is_ok() {
             self.reason.get_or_insert(CloseReason::ApplicationFailed);
-            self.end_by(CloseKind::Immediate);
+            // Where no end would be missed, the connection's must not be taken for it.
+            self.end_by(if self.until_close { CloseKind::Reset } else { CloseKind::Immediate });
             self.flushed();
         }
     }

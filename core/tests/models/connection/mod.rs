@@ -1,6 +1,7 @@
 //! `http1::Connection` against its model: every event, every command's result, every byte, every question and deadline.
 
 mod answers;
+mod conversation;
 mod model;
 mod peer;
 mod steps;
@@ -170,13 +171,12 @@ impl StateMachineTest for Machine {
 
     fn init_test(state: &Reference) -> Self {
         let Model { settings, now, .. } = &state.model;
-        Self {
-            connection: Connection::new(Arc::new(settings.clone()), *now),
-            dates: Dates::none(),
-            pool: Pool::default(),
-            buffer: BytesMut::new(),
-            head: None,
-        }
+        let connection = || Connection::new(Arc::new(settings.clone()), *now);
+        let (dates, pool) = (Dates::none(), Pool::default());
+        let mut former = Self { connection: connection(), dates, pool, buffer: BytesMut::new(), head: None };
+        former.converse(*now);
+        // What is lent was another connection's before.
+        Self { connection: connection(), ..former }
     }
 
     fn apply(mut machine: Self, state: &Reference, step: OneLine<Step>) -> Self {
@@ -274,6 +274,26 @@ impl Machine {
             _ => false,
         };
         assert!(fits, "{step:?}: {said:?}, not {expected:?}");
+    }
+
+    /// A conversation that leaves as much as one can in what was lent for it.
+    fn converse(&mut self, now: Instant) {
+        let Self { connection, dates, pool, .. } = self;
+        let turn = &mut Turn::new(now, dates, Waker::noop(), pool);
+        let mut input = BytesMut::from("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nabcde");
+        let Some(Event::Request { id, head }) = connection.poll_event(&mut input, turn) else { return };
+        connection.recycle(head);
+        connection.want_body(id, turn).expect("it is in progress");
+        while connection.poll_event(&mut input, turn).is_some() {}
+        let length = anabranch_core::http1::AnswerLength::Unknown;
+        let _ = connection.respond(id, status(200), &Fields::new(), length, turn).expect("it is owed");
+        connection.send_data(id, Body(5_000, b'a').bytes(), turn).expect("it has begun");
+        connection.finish(id, None, turn).expect("it has begun");
+        let count = connection.pending_output();
+        connection.report_write_result(WriteResult::Wrote(count), turn);
+        connection.close_input(InputEnd::Eof);
+        connection.keep(&mut input, turn);
+        assert_eq!(connection.close_reason(), Some(CloseReason::Finished));
     }
 
     fn report(&mut self, count: usize, now: Instant) {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 use super::answers::Lines;
-use super::model::{Input, Model};
+use super::model::{Input, Model, Taking};
 use super::peer::{MAX_BODY_BYTES, Message, any_message};
 
 /// One thing that happens, or is asked for.
@@ -132,22 +132,23 @@ fn of_peer_and_driver(model: &Model) -> Choice {
     ];
     let (sent, polled) = (model.unsent() > 60, model.rests);
     vec![
-        (if sent || model.ended { 0 } else { 8 }, any_message().prop_map(Step::Send).boxed()),
-        (allowed(Step::Read(1), 15), up_to(model.unsent()).prop_map(Step::Read).boxed()),
-        (if polled { 1 } else { 25 }, Just(Step::Poll).boxed()),
-        (1, Just(Step::PollWithoutAllowance).boxed()),
-        (if model.lent > 0 { allowed(Step::Keep, 25) } else { 0 }, Just(Step::Keep).boxed()),
-        (4, time.prop_map(Step::Passes).boxed()),
-        (allowed(Step::Timeout, 4), Just(Step::Timeout).boxed()),
-        (allowed(Step::CloseInput(InputEnd::Eof), 1), end.prop_map(Step::CloseInput).boxed()),
-        (allowed(Step::Drain, 1), Just(Step::Drain).boxed()),
-        (allowed(Step::Write(1), 10), up_to(model.output.len()).prop_map(Step::Write).boxed()),
-        (allowed(Step::Take(1), 4), up_to(model.output.len()).prop_map(Step::Take).boxed()),
-        (allowed(Step::Report(1), 15), up_to(model.in_flight).prop_map(Step::Report).boxed()),
+        (if sent || model.ended { 0 } else { 40 }, any_message().prop_map(Step::Send).boxed()),
+        (allowed(Step::Read(1), 80), up_to(model.unsent()).prop_map(Step::Read).boxed()),
+        (if polled { 1 } else { 150 }, Just(Step::Poll).boxed()),
+        (4, Just(Step::PollWithoutAllowance).boxed()),
+        (if model.lent > 0 { allowed(Step::Keep, 150) } else { 0 }, Just(Step::Keep).boxed()),
+        (20, time.prop_map(Step::Passes).boxed()),
+        (allowed(Step::Timeout, 20), Just(Step::Timeout).boxed()),
+        (allowed(Step::Write(1), 50), up_to(model.output.len()).prop_map(Step::Write).boxed()),
+        (allowed(Step::Take(1), 20), up_to(model.output.len()).prop_map(Step::Take).boxed()),
+        (allowed(Step::Report(1), 80), up_to(model.in_flight).prop_map(Step::Report).boxed()),
+        (allowed(Step::Write(1), 4), Just(Step::Detach).boxed()),
+        (allowed(Step::RefuseConnection, 2), Just(Step::RefuseConnection).boxed()),
+        // These end it, and there is little to see behind an end.
+        (allowed(Step::CloseInput(InputEnd::Eof), 3), end.prop_map(Step::CloseInput).boxed()),
+        (allowed(Step::Drain, 3), Just(Step::Drain).boxed()),
         (allowed(Step::WriteFails, 1), Just(Step::WriteFails).boxed()),
-        (allowed(Step::Write(1), 1), Just(Step::Detach).boxed()),
-        (allowed(Step::RefuseConnection, 1), Just(Step::RefuseConnection).boxed()),
-        (1, prop_oneof![2 => Just(Step::Abort), 1 => Just(Step::Fail)].boxed()),
+        (1, prop_oneof![Just(Step::Abort), Just(Step::Fail)].boxed()),
     ]
 }
 
@@ -159,10 +160,10 @@ fn of_application(model: &Model) -> Choice {
         1 => Just(ExchangeId(this.saturating_sub(1))),
         1 => Just(ExchangeId(this + 1)),
     ];
-    let body = (0..40_usize, b'0'..=b'9').prop_map(|(length, first)| Body(length, first));
+    let small = (0..40_usize, b'0'..=b'9').prop_map(|(length, first)| Body(length, first));
     // Passed on instead of copied.
     let large = (4_000..9_000_usize, b'A'..=b'F').prop_map(|(length, first)| Body(length, first));
-    let data = (id.clone(), prop_oneof![8 => body, 1 => large]);
+    let data = (id.clone(), prop_oneof![8 => small, 1 => large]);
     let head = (id.clone(), any_status(), any_lines());
     let respond = (head.clone(), any_length())
         .prop_map(|((id, status, lines), length)| Step::Respond(id, status, lines, length));
@@ -172,23 +173,30 @@ fn of_application(model: &Model) -> Choice {
     let accepted = prop_oneof![3 => Just(101), 3 => Just(200), 1 => any_status()];
     let upgrade = prop_oneof![3 => Just(vec![("upgrade", "etx")]), 1 => any_lines()];
     let switch = (id.clone(), accepted, upgrade);
-    let busy = if model.exchange.is_some() { 3 } else { 1 };
-    let leftover = if model.input == Input::Switched { 10 } else { 1 };
+    let busy = if model.exchange.is_some() { 15 } else { 1 };
+    let body = model.exchange.as_ref().filter(|_| model.reads_body()).map(|exchange| exchange.body);
+    let (want, pause, drop) = match body {
+        Some(Taking::Held) => (80, 3, 15),
+        Some(Taking::Wanted) => (5, 40, 20),
+        Some(Taking::Paused) => (40, 3, 20),
+        Some(Taking::Dropped) | None => (4, 2, 2),
+    };
+    let leftover = if model.input == Input::Switched { 40 } else { 1 };
     vec![
-        (busy * 2, respond.boxed()),
-        (busy * 2, reply.boxed()),
+        (busy, respond.boxed()),
+        (busy, reply.boxed()),
         (busy * 2, data.clone().prop_map(|(id, data)| Step::SendData(id, data)).boxed()),
         (busy, data.prop_map(|(id, data)| Step::SendLentData(id, data)).boxed()),
         (busy * 2, finish.prop_map(|(id, lines)| Step::Finish(id, lines)).boxed()),
-        (1, id.clone().prop_map(Step::Cut).boxed()),
-        (1, id.clone().prop_map(Step::EndAfter).boxed()),
+        (2, id.clone().prop_map(Step::Cut).boxed()),
+        (3, id.clone().prop_map(Step::EndAfter).boxed()),
         (busy, head.prop_map(|(id, status, lines)| Step::Inform(id, status, lines)).boxed()),
         (busy, switch.prop_map(|(id, status, lines)| Step::Switch(id, status, lines)).boxed()),
-        (busy * 3, id.clone().prop_map(Step::WantBody).boxed()),
-        (busy, id.clone().prop_map(Step::PauseBody).boxed()),
-        (busy, id.prop_map(Step::DropBody).boxed()),
+        (want, id.clone().prop_map(Step::WantBody).boxed()),
+        (pause, id.clone().prop_map(Step::PauseBody).boxed()),
+        (drop, id.prop_map(Step::DropBody).boxed()),
         (leftover, Just(Step::TakeLeftover).boxed()),
-        (1, Just(Step::Recycle).boxed()),
+        (8, Just(Step::Recycle).boxed()),
     ]
 }
 
