@@ -189,13 +189,12 @@ impl Model {
     // ---- the request's body ----
 
     pub(crate) fn want_body(&mut self, id: ExchangeId) -> Said<()> {
-        let now = self.now;
+        let (now, is_read) = (self.now, self.reads_body());
         let exchange = self.in_progress(id)?;
-        let owed = exchange.answer == Answer::Owed;
         match exchange.body {
             Taking::Held => {
                 exchange.since = now;
-                if exchange.request.expects && owed && !exchange.continued {
+                if exchange.request.expects && is_read && !exchange.continued {
                     exchange.continued = true;
                     self.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 }
