@@ -42,9 +42,13 @@ impl Output {
         if data.len() < INSERT_THRESHOLD {
             self.buffer.extend_from_slice(&data);
         } else {
-            self.inserted += data.len();
-            self.inserts.push_back((self.buffer.len(), data));
+            self.insert(data);
         }
+    }
+
+    fn insert(&mut self, data: Bytes) {
+        self.inserted += data.len();
+        self.inserts.push_back((self.buffer.len(), data));
     }
 
     /// As [`push`](Self::push), for data that holds on to a driver's read buffer.
@@ -76,6 +80,20 @@ impl Output {
     /// Fills `out` with what is to be sent, in order.
     #[inline]
     pub(crate) fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
+        if self.inserts.is_empty() {
+            let rest = &self.buffer[self.sent..];
+            return match out.first_mut() {
+                Some(slot) if !rest.is_empty() => {
+                    *slot = IoSlice::new(rest);
+                    1
+                }
+                _ => 0,
+            };
+        }
+        self.slices_between(out)
+    }
+
+    fn slices_between<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
         let mut from = self.sent;
         for (offset, data) in &self.inserts {
@@ -102,7 +120,20 @@ impl Output {
 
     /// `count` bytes were sent from the front.
     #[inline]
-    pub(crate) fn advance(&mut self, mut count: usize) {
+    pub(crate) fn advance(&mut self, count: usize) {
+        // As a rule all of it was sent, and it was small.
+        if self.inserts.is_empty()
+            && self.sent + count == self.buffer.len()
+            && self.buffer.capacity() <= KEPT_CAPACITY
+        {
+            self.buffer.clear();
+            self.sent = 0;
+        } else {
+            self.advance_within(count);
+        }
+    }
+
+    fn advance_within(&mut self, mut count: usize) {
         while let Some((offset, data)) = self.inserts.front_mut() {
             let before = *offset - self.sent;
             if count < before {

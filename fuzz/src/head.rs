@@ -1,15 +1,18 @@
 //! A request head, judged by us and by httparse. We are the stricter: whatever we accept it accepts, and we agree on what
-//! it says. What it accepts and we refuse is refused for a reason of the list in [`we_are_stricter`].
+//! it says. What it accepts and we refuse is refused for a reason of the list in [`we_are_stricter`]. And our two ways to a
+//! head are one: [`heads::agree`].
 
 use std::sync::Arc;
 use std::task::Waker;
 
-use anabranch_core::http1::{Connection, Event, Refusal, RequestHead, Settings};
+use anabranch_core::http1::{Connection, Event, Limits, Refusal, RequestHead, Settings};
+use anabranch_core::testing::heads;
 use anabranch_core::{Dates, Instant, Pool, Turn};
 use bytes::BytesMut;
 
 /// The bytes are what a peer sends first.
 pub fn check(data: &[u8]) {
+    heads::agree(data, &Limits::default());
     let ours = judge(data);
     let mut slots = [httparse::EMPTY_HEADER; 128];
     let mut theirs = httparse::Request::new(&mut slots);

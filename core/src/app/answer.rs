@@ -58,7 +58,7 @@ impl<S: Service> Serve<S> {
     }
 
     /// Sends an answer that is whole.
-    #[inline]
+    #[inline(always)]
     pub(super) fn answer_whole(
         &mut self,
         id: ExchangeId,
@@ -147,6 +147,18 @@ impl<S: Service> Serve<S> {
     /// The exchange is over, as far as the application is concerned.
     #[inline]
     pub(super) fn end(
+        &mut self,
+        status: Option<StatusCode>,
+        end: RequestEnd,
+        failure: Option<Failure>,
+        turn: &mut Turn<'_>,
+    ) {
+        if self.exchange.is_some() || self.track.is_some() {
+            self.wind_up(status, end, failure, turn);
+        }
+    }
+
+    fn wind_up(
         &mut self,
         status: Option<StatusCode>,
         end: RequestEnd,

@@ -212,10 +212,10 @@ impl<S: Service> Serve<S> {
                 Outcome::Defer(defer) => {
                     let body = self.incoming();
                     let Some(exchange) = &mut self.exchange else { return };
-                    if let Err(refusal) = exchange.detach_request(&self.shared.memory) {
+                    if let Err(refusal) = exchange.count_request(&self.shared.memory) {
                         return self.fail(Failure::Refused(refusal), turn);
                     }
-                    let request = exchange.request.hand_over();
+                    let request = exchange.request.detach();
                     let (job, pending) = job_with(defer.lane, move |completion| {
                         (defer.work)(Deferred { request, body, reply: Reply::new(completion) });
                     });

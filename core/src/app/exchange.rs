@@ -24,8 +24,8 @@ pub(crate) struct Exchange {
     pub(crate) feed: Option<Feed>,
     /// Whether the application was given the body, whole or as a stream: it is given once.
     pub(crate) body_given: bool,
-    /// Whether the request's bytes are in an allocation of their own.
-    detached: bool,
+    /// Whether the request's bytes count against the process's budget: as soon as they outlive a turn.
+    counted: bool,
     pub(crate) clock: Option<Clock>,
     /// Work for the driver to take.
     pub(crate) job: Option<Job>,
@@ -57,7 +57,7 @@ impl Exchange {
             stage: Stage::Calling,
             feed: None,
             body_given: false,
-            detached: false,
+            counted: false,
             clock,
             job: None,
             charge: None,
@@ -129,12 +129,11 @@ impl Exchange {
         }
     }
 
-    /// Copies the request's bytes, once, into an allocation of their own size.
-    pub(crate) fn detach_request(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
-        if !self.detached {
-            self.detached = true;
-            self.hold(self.request.len(), memory)?;
-            self.request.compact();
+    /// Counts the request's bytes, once, against the process's budget.
+    pub(crate) fn count_request(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
+        if !self.counted {
+            self.counted = true;
+            self.hold(self.request.capacity(), memory)?;
         }
         Ok(())
     }
@@ -152,7 +151,7 @@ impl Exchange {
 
     /// Lets go of the driver's read buffers: whatever outlives the turn is copied, once.
     pub(crate) fn detach(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
-        self.detach_request(memory)?;
+        self.count_request(memory)?;
         if let Stage::Collecting { collected, .. } = &mut self.stage {
             collected.detach(memory)?;
         }

@@ -19,6 +19,7 @@ use crate::turn::Turn;
 
 impl<S: Service> Serve<S> {
     /// Moves whatever can move, until nothing does.
+    #[inline(never)]
     pub(super) fn progress(&mut self, turn: &mut Turn<'_>) {
         loop {
             let moved = self.advance(turn);
@@ -200,15 +201,24 @@ impl<S: Service> Serve<S> {
 
     /// Output that a write left behind is held from now on: it lets go of read buffers, and counts against the process's
     /// budget. While that is spent nothing more is made until the peer has taken what there is.
+    #[inline]
     pub(super) fn tend_output(&mut self) {
         let pending = self.connection.pending_output();
+        if pending > 0 {
+            self.connection.detach_output();
+        }
+        // Most answers are taken by their first write, and never touch what all threads share.
+        if self.output_offered || self.output_charge.is_some() {
+            self.charge_output(pending);
+        }
+    }
+
+    fn charge_output(&mut self, pending: usize) {
         if pending == 0 {
             self.output_charge = None;
             return;
         }
-        self.connection.detach_output();
         if !self.output_offered {
-            // Most answers are taken by their first write, and never touch what all threads share.
             return;
         }
         match &mut self.output_charge {

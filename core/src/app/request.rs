@@ -62,16 +62,9 @@ impl Request {
         &mut self.extensions
     }
 
-    /// Takes the request out to be kept or sent elsewhere, its bytes moved into an allocation of their own size. What stays
-    /// behind has the same head and none of the extensions.
+    /// Takes the request out to be kept or sent elsewhere. What stays behind has the same head and none of the extensions.
     #[must_use]
     pub fn detach(&mut self) -> Self {
-        self.head.detach();
-        self.hand_over()
-    }
-
-    /// As [`detach`](Self::detach), for a request whose bytes are its own already.
-    pub(crate) fn hand_over(&mut self) -> Self {
         Self {
             head: self.head.clone(),
             connection: self.connection,
@@ -91,11 +84,6 @@ impl Request {
     pub(crate) fn vacate(&mut self) {
         self.head.vacate();
         self.extensions = Extensions::new();
-    }
-
-    /// Moves the head's bytes into an allocation of their own size.
-    pub(crate) fn compact(&mut self) {
-        self.head.detach();
     }
 }
 

@@ -79,10 +79,9 @@ impl Connection {
             work.output.push(body);
         }
         self.handler_deadline = Instant::NEVER;
+        self.receive_deadline = Instant::NEVER;
         self.arm_write(turn.now);
-        self.state.answer_begun();
-        self.state.answer_complete();
-        self.settle(turn.now);
+        self.state.answered_plainly();
         Sends::Body
     }
 

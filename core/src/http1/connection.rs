@@ -127,7 +127,9 @@ impl Connection {
 
     fn next_event(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> Option<Event> {
         loop {
-            if let Some(refusal) = self.refused.take() {
+            if self.refused.is_some()
+                && let Some(refusal) = self.refused.take()
+            {
                 return Some(Event::Refused { id: self.exchange_id(), refusal });
             }
             match self.state.receiving {
@@ -504,11 +506,16 @@ impl Connection {
     /// Gives the busy part back when nothing is left in it.
     #[inline]
     pub(super) fn release(&mut self, pool: &mut Pool) {
-        let spare = self.state.is_idle() || self.state.is_finished();
-        if spare
+        if (self.state.is_idle() || self.state.is_finished())
             && self.refused.is_none()
-            && let Some(work) = self.work.take_if(|work| work.is_spare())
+            && self.work.as_ref().is_some_and(|work| work.is_spare())
         {
+            self.give_back(pool);
+        }
+    }
+
+    fn give_back(&mut self, pool: &mut Pool) {
+        if let Some(work) = self.work.take() {
             work.give_back(pool);
         }
     }

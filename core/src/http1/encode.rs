@@ -4,7 +4,9 @@
 //! framing fields are written here and nowhere else).
 
 use http::StatusCode;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 
 use super::framing::parse_decimal;
 use super::misuse::Misuse;
@@ -112,7 +114,16 @@ pub(crate) fn plain_head(
         status_line(out, status);
         opening_lines(out, turn.dates.line(turn.now), server);
     }
-    fields.for_each_line(|name, value| line(out, name.as_str(), value));
+    fields.for_each_line(|name, value| {
+        // The one that nearly every answer has.
+        if *name == CONTENT_TYPE {
+            out.extend_from_slice(b"content-type: ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        } else {
+            line(out, name.as_str(), value);
+        }
+    });
     content_length(out, length, b"\r\n\r\n");
 }
 
@@ -188,7 +199,12 @@ fn content_length<const END: usize>(out: &mut Vec<u8>, length: u64, end: &[u8; E
     const MOST_DIGITS: usize = 20;
     let mut text = [0; NAME.len() + MOST_DIGITS + 4];
     text[..NAME.len()].copy_from_slice(NAME);
-    let digits = length.checked_ilog10().unwrap_or(0) as usize + 1;
+    let digits = match length {
+        0..=9 => 1,
+        10..=99 => 2,
+        100..=999 => 3,
+        _ => length.ilog10() as usize + 1,
+    };
     let mut rest = length;
     for digit in text[NAME.len()..NAME.len() + digits].iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;

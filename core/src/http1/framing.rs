@@ -34,6 +34,8 @@ pub(crate) struct Framing<'a, 'h> {
     /// A host that is known to be good.
     known_host: &'h [u8],
     has_host: bool,
+    /// A field other than the host has a say.
+    has_more: bool,
     /// The host, where it is not the one that was known.
     pub(crate) new_host: Option<&'a [u8]>,
     content_length: Option<u64>,
@@ -45,6 +47,19 @@ pub(crate) struct Framing<'a, 'h> {
     expects_continue: bool,
     unknown_expectation: bool,
 }
+
+/// By length, what a name that matters begins with: no two are of one length.
+static FIRST_LETTERS: [u8; 18] = {
+    let names: [&[u8]; 6] =
+        [b"host", b"expect", b"upgrade", b"connection", b"content-length", b"transfer-encoding"];
+    let mut letters = [0; 18];
+    let mut at = 0;
+    while at < names.len() {
+        letters[names[at].len()] = names[at][0];
+        at += 1;
+    }
+    letters
+};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Coding {
@@ -65,18 +80,21 @@ impl<'a, 'h> Framing<'a, 'h> {
     }
 
     /// Takes one field line into account.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn field(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
         // Length and first letter tell the names that matter from nearly all others.
-        match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
-            (4, b'h') | (6, b'e') | (7, b'u') | (10 | 14, b'c') | (17, b't') => self.known(name, value),
+        match FIRST_LETTERS.get(name.len()) {
+            Some(letter) if *letter == name[0] | 0x20 => match *name {
+                [h, o, s, t] if [h | 0x20, o | 0x20, s | 0x20, t | 0x20] == *b"host" => self.host(value),
+                _ => self.known(name, value),
+            },
             _ => Ok(()),
         }
     }
 
     fn known(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
+        self.has_more = true;
         match name.len() {
-            4 if is(name, b"host") => return self.host(value),
             6 if is(name, b"expect") => self.expectation(value),
             7 if is(name, b"upgrade") => self.upgrade = true,
             10 if is(name, b"connection") => self.connection(value),
@@ -99,6 +117,14 @@ impl<'a, 'h> Framing<'a, 'h> {
         if http11 && !self.has_host {
             return Err(Refusal::MissingHost);
         }
+        if !self.has_more {
+            let has_host = self.has_host;
+            return Ok(Facts { has_host, persistent: http11, ..Facts::default() });
+        }
+        self.decide_more(method, http11, max_body_bytes)
+    }
+
+    fn decide_more(&self, method: &Method, http11: bool, max_body_bytes: u64) -> Result<Facts, Refusal> {
         let body = match (self.coding, self.content_length) {
             (Coding::None, None | Some(0)) => BodyLength::Empty,
             (Coding::None, Some(length)) if length > max_body_bytes => {
@@ -133,6 +159,7 @@ impl<'a, 'h> Framing<'a, 'h> {
         })
     }
 
+    #[inline]
     fn host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
         if core::mem::replace(&mut self.has_host, true) {
             return Err(Refusal::RepeatedHost);
@@ -140,6 +167,10 @@ impl<'a, 'h> Framing<'a, 'h> {
         if value == self.known_host {
             return Ok(());
         }
+        self.judge_host(value)
+    }
+
+    fn judge_host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
         self.new_host = Some(value);
         if value.is_empty() || is_authority(value) { Ok(()) } else { Err(Refusal::BadHost) }
     }

@@ -1,14 +1,18 @@
-//! A request's head, owned and zero-copy: one `Bytes` and a table of spans into it.
+//! A request's head, owned: its bytes as they came, and a table of spans into them.
 
 use core::fmt;
 
+use ascii::{AsAsciiStr, AsciiStr};
 use bytes::Bytes;
 use http::{Method, Version};
 
 use super::framing::{BodyLength, Facts};
 
-/// The allocation of a longer target or host is not kept for the next head.
-const KEPT_TEXT_BYTES: usize = 256;
+/// A larger allocation for a head's bytes is not kept for the next head.
+const KEPT_BYTES: usize = 2048;
+
+/// The same for the host.
+const KEPT_HOST_BYTES: usize = 256;
 
 /// Where a field line's name and value stand in the head's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -19,20 +23,26 @@ pub(crate) struct FieldSpan {
     pub(crate) value_len: u16,
 }
 
+/// Where text stands in the head's bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TextSpan {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
 /// Keeps its allocation while its head goes from one request to the next.
 pub(crate) type FieldTable = Vec<FieldSpan>;
 
 /// The head of a request: request line and field lines, as the peer sent them (RFC 9112 §3, §5).
 ///
-/// It owns its bytes, is [`Send`], and builds no header map. It was read in place from the driver's buffer, which stays
-/// allocated while the head lives: call [`detach`](Self::detach) before keeping one beyond its request.
+/// It owns its bytes, is [`Send`], and builds no header map. The bytes are a copy, into an allocation that goes from one
+/// head to the next: that costs less than to share the driver's buffer, and holds none of it.
 #[derive(Clone)]
 pub struct RequestHead {
-    pub(crate) bytes: Bytes,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) method: Method,
     pub(crate) version: Version,
-    /// Copied out of the bytes: asked for by every application, and text only once.
-    pub(crate) target: String,
+    pub(crate) target: TextSpan,
     /// Where the target's first `?` stands in it.
     pub(crate) query: Option<u32>,
     /// The last `Host` that was found good, this head's where it has one: as a rule all requests of a thread name the same,
@@ -46,10 +56,10 @@ impl RequestHead {
     /// A head that nothing was read into.
     pub(crate) fn vacant() -> Self {
         Self {
-            bytes: Bytes::new(),
+            bytes: Vec::new(),
             method: Method::GET,
             version: Version::HTTP_11,
-            target: String::new(),
+            target: TextSpan::default(),
             query: None,
             known_host: String::new(),
             facts: Facts::default(),
@@ -57,20 +67,37 @@ impl RequestHead {
         }
     }
 
-    /// Lets go of everything but the allocation, so that the next head can be read into it.
+    /// Lets go of everything but allocations of a usual size, for the next head to be read into.
+    #[inline]
     pub(crate) fn vacate(&mut self) {
-        self.bytes = Bytes::new();
-        self.fields.clear();
-        for text in [&mut self.target, &mut self.known_host] {
-            if text.capacity() > KEPT_TEXT_BYTES {
-                *text = String::new();
-            }
+        if self.bytes.capacity() > KEPT_BYTES || self.known_host.capacity() > KEPT_HOST_BYTES {
+            self.shrink();
         }
     }
 
-    /// Moves the bytes into an allocation of their own size, so that no buffer of a driver is held by them.
-    pub fn detach(&mut self) {
-        self.bytes = Bytes::copy_from_slice(&self.bytes);
+    #[cold]
+    fn shrink(&mut self) {
+        self.bytes = Vec::new();
+        self.known_host = String::new();
+    }
+
+    /// Takes a copy of the bytes that were read into this head.
+    #[inline]
+    pub(crate) fn keep_bytes(&mut self, bytes: &[u8]) {
+        self.bytes.clear();
+        self.bytes.reserve_exact(bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Remembers a host that was found good, which makes it ASCII.
+    pub(crate) fn keep_host(&mut self, host: &[u8]) {
+        self.known_host.clear();
+        self.known_host.push_str(text(host));
+    }
+
+    /// What is allocated for the head's bytes.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// The method.
@@ -88,14 +115,16 @@ impl RequestHead {
     /// The request target as sent: visible ASCII.
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.target
+        text(&self.bytes[self.target.start as usize..self.target.end as usize])
     }
 
     /// The target's path, without authority and query; `*` and an authority-form are given as they are.
     #[must_use]
     #[inline]
     pub fn path(&self) -> &str {
-        let target = self.query.map_or(&self.target[..], |query| &self.target[..query as usize]);
+        let start = self.target.start;
+        let end = self.query.map_or(self.target.end, |query| start + query);
+        let target = text(&self.bytes[start as usize..end as usize]);
         match split_scheme(target) {
             // An empty path means `/` (RFC 9110 §4.2.3).
             Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
@@ -106,7 +135,7 @@ impl RequestHead {
     /// What follows the target's `?`, if there is one.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        Some(&self.target[self.query? as usize + 1..])
+        Some(&self.target()[self.query? as usize + 1..])
     }
 
     /// The authority the request is for: the target's where it has one, else the `Host` field's (RFC 9112 §3.2.2).
@@ -188,6 +217,12 @@ impl RequestHead {
     }
 }
 
+/// Bytes that were found to be ASCII before.
+#[inline]
+fn text(bytes: &[u8]) -> &str {
+    bytes.as_ascii_str().map_or("", AsciiStr::as_str)
+}
+
 /// A list's members, without those that are empty (RFC 9110 §5.6.1.2).
 pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
@@ -258,8 +293,7 @@ impl<'a> Iterator for FieldLines<'a> {
         let span = self.table.next()?;
         let (name, value) = (span.name as usize, span.value as usize);
         // Names were checked to be tokens, which are ASCII, when the section was parsed.
-        let name =
-            core::str::from_utf8(&self.bytes[name..name + usize::from(span.name_len)]).unwrap_or_default();
+        let name = text(&self.bytes[name..name + usize::from(span.name_len)]);
         Some((name, &self.bytes[value..value + usize::from(span.value_len)]))
     }
 

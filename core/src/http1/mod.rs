@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   limits    what a peer may ask of us          refusal   the peer's fault: status, limit, remedy
-//!   scan      a section's end, linearly          misuse    the caller's fault
-//!   parse     bytes to a head                    head      one `Bytes` and spans
+//!   sweep     plain heads, in one pass           misuse    the caller's fault
+//!   parse     bytes to a head                    head      its bytes and spans
+//!   scan      a section's end, linearly          work      the busy part
 //!   framing   where a body ends                  chunk     chunked bodies
 //!   encode    answer heads                       state     two halves and how they move
-//!   work      the busy part                      event     what is told
-//!   receive   heads and bodies                 answer    heads and bodies
-//!   deadline  what is due, and what then
+//!   receive   heads and bodies                   answer    heads and bodies
+//!   deadline  what is due, and what then         event     what is told
 //!                        connection   all of these together
 //! ```
 
@@ -27,6 +27,8 @@ mod receive;
 mod refusal;
 mod scan;
 mod state;
+#[cfg(feature = "sweep")]
+mod sweep;
 mod work;
 
 pub use connection::{Connection, Sends};
@@ -37,4 +39,6 @@ pub(crate) use head::list_members;
 pub use head::{FieldLines, RequestHead, Trailers};
 pub use limits::{Deadlines, Limits, Settings};
 pub use misuse::Misuse;
+#[cfg(feature = "testing")]
+pub(crate) use parse::read_both_ways;
 pub use refusal::{ChunkFault, FieldFault, LineFault, Refusal};

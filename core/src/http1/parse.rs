@@ -1,7 +1,10 @@
-//! From bytes to a head: httparse once, optimistically, behind our own strict checks; the line scanner where that fails.
+//! From bytes to a head: a sweep where nothing is unusual; else httparse, optimistically, behind our own strict checks; the
+//! line scanner where that fails.
 //!
 //! ```text
-//!                 ┌─ complete, strict ────────────────────────────► head          (the common case: one pass)
+//!   sweep ─┬─ plain ────────────────────────────────────────────────► head          (the common case: one pass)
+//!          └─ else ▼
+//!                 ┌─ complete, strict ────────────────────────────► head          
 //!   httparse ─────┤
 //!                 └─ partial, error, too lax ─► Scan::resume ─┬─ Partial ─────► wait; search on from there
 //!                                                             ├─ Err(Refusal) ► refuse
@@ -14,7 +17,7 @@ use bytes::BytesMut;
 use http::{Method, Version};
 
 use super::framing::Framing;
-use super::head::{FieldSpan, FieldTable, RequestHead, Trailers};
+use super::head::{FieldSpan, FieldTable, RequestHead, TextSpan, Trailers};
 use super::limits::Limits;
 use super::refusal::{FieldFault, LineFault, Refusal};
 use super::scan::{Found, Scan, is_target, query_start};
@@ -31,9 +34,13 @@ pub(crate) fn request_head(
     limits: &Limits,
 ) -> Result<bool, Refusal> {
     if scan.is_fresh() {
+        if let Some(end) = sweep(input, head, limits) {
+            take(input, head, 0, end);
+            return Ok(true);
+        }
         match strict_request(input, head, limits) {
             Strict::Read { start, end } => {
-                split_off(input, head, start, end);
+                take(input, head, start, end);
                 return Ok(true);
             }
             Strict::Refused(refusal) => return Err(refusal),
@@ -49,7 +56,7 @@ pub(crate) fn request_head(
     }
     match strict_request(&input[..end], head, limits) {
         Strict::Read { start, end } => {
-            split_off(input, head, start, end);
+            take(input, head, start, end);
             Ok(true)
         }
         Strict::Refused(refusal) => Err(refusal),
@@ -88,13 +95,44 @@ pub(crate) fn trailers(
     Ok(Some(Trailers { bytes, fields }))
 }
 
+/// Moves the bytes of a head that was read from the input to the head.
 #[inline]
-fn split_off(input: &mut BytesMut, head: &mut RequestHead, start: usize, end: usize) {
-    let mut bytes = input.split_to(end);
-    if start > 0 {
-        bytes::Buf::advance(&mut bytes, start);
+fn take(input: &mut BytesMut, head: &mut RequestHead, start: usize, end: usize) {
+    head.keep_bytes(&input[start..end]);
+    if end == input.len() {
+        // The buffer stays whole, as it would not if its front were cut off.
+        input.clear();
+    } else {
+        bytes::Buf::advance(input, end);
     }
-    head.bytes = bytes.freeze();
+}
+
+#[cfg(feature = "sweep")]
+use super::sweep::plain_head as sweep;
+
+#[cfg(not(feature = "sweep"))]
+const fn sweep(_: &[u8], _: &mut RequestHead, _: &Limits) -> Option<usize> {
+    None
+}
+
+/// A head, and where it ends.
+#[cfg(feature = "testing")]
+type Ended = (RequestHead, usize);
+
+/// What the sweep reads, if it reads anything, and what httparse and our checks then read.
+#[cfg(feature = "testing")]
+pub(crate) fn read_both_ways(bytes: &[u8], limits: &Limits) -> Option<(Ended, Option<Ended>)> {
+    let (mut swept, mut parsed) = (RequestHead::vacant(), RequestHead::vacant());
+    let swept_end = sweep(bytes, &mut swept, limits)?;
+    swept.keep_bytes(&bytes[..swept_end]);
+    let parsed = match strict_request(bytes, &mut parsed, limits) {
+        Strict::Read { start, end } => {
+            parsed.keep_bytes(&bytes[start..end]);
+            Some((parsed, end))
+        }
+        Strict::Refused(_) | Strict::Unsure => None,
+    };
+    Some(((swept, swept_end), parsed))
 }
 
 /// What one optimistic pass came to.
@@ -200,14 +238,11 @@ fn strict_request_in<'b>(
         Err(refusal) => return Some(Err(refusal)),
     };
     if let Some(host) = framing.new_host {
-        // A host that was found good is ASCII.
-        let host = core::str::from_utf8(host).unwrap_or_default();
-        head.known_host.clear();
-        head.known_host.push_str(host);
+        head.keep_host(host);
     }
     head.method = method;
-    head.target.clear();
-    head.target.push_str(target);
+    let target_start = (target_at - start) as u32;
+    head.target = TextSpan { start: target_start, end: target_start + target.len() as u32 };
     head.query = query;
     Some(Ok((start, end)))
 }

@@ -145,7 +145,9 @@ impl Connection {
                 return Err(refusal);
             }
         }
-        *scan = Scan::new(Section::Head);
+        if !scan.is_fresh() {
+            *scan = Scan::new(Section::Head);
+        }
         work.request = RequestFacts::of(&head);
         work.body = BodyState::declared(head.body_length(), turn.now);
         work.free_inbox();

@@ -233,7 +233,22 @@ fn field_line_grammar(text: &[u8]) -> Result<(), FieldFault> {
 }
 
 /// A byte of a token (RFC 9110 §5.6.2).
+#[inline]
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    TOKEN_BYTES[byte as usize]
+}
+
+static TOKEN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = is_tchar(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
@@ -256,6 +271,7 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
 
 /// A byte a request target may hold. Wider than RFC 3986 by what browsers send unencoded (`|`, `^`, `{`, `}`, `[`, `]`,
 /// `\`, `` ` ``), none of which frames anything; a fragment, quotes, angle brackets and all beyond ASCII stay out.
+#[inline]
 pub(crate) const fn is_target_byte(byte: u8) -> bool {
     TARGET_BYTES[byte as usize]
 }
@@ -272,7 +288,8 @@ pub(crate) fn query_start(target: &[u8]) -> Option<Option<u32>> {
     }
 }
 
-const fn is_path_byte(byte: u8) -> bool {
+#[inline]
+pub(crate) const fn is_path_byte(byte: u8) -> bool {
     PATH_BYTES[byte as usize]
 }
 

@@ -193,6 +193,13 @@ impl State {
         self.sending = Sending::Done;
     }
 
+    /// The answer is complete as soon as it began, and with it [the exchange](Self::OWED): the next one may begin.
+    #[inline]
+    pub(crate) fn answered_plainly(&mut self) {
+        debug_assert!(*self == Self::OWED);
+        *self = Self::default();
+    }
+
     /// The peer broke the protocol: an answer is owed, if none has begun, and whatever still comes is dropped.
     pub(crate) fn refuse(&mut self) {
         debug_assert!(self.allows(Said::Refuse));

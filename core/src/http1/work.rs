@@ -152,7 +152,9 @@ impl Work {
     pub(crate) fn give_back(mut self: Box<Self>, pool: &mut Pool) {
         debug_assert!(self.is_spare());
         self.free_inbox();
-        self.scan = Scan::new(Section::Head);
+        if !self.scan.is_fresh() {
+            self.scan = Scan::new(Section::Head);
+        }
         self.answer = AnswerBody::Nothing;
         pool.give(self);
     }

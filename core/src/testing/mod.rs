@@ -44,6 +44,7 @@
 
 mod clock;
 pub mod driver_suite;
+pub mod heads;
 mod jobs;
 mod laws;
 mod oneshot;
