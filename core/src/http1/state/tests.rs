@@ -4,35 +4,29 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::*;
 
-type Say = fn(&mut State);
-
-/// All that a connection can say, with what it says it.
-const ALL: &[(&str, Option<Said>, Say)] = &[
-    ("head_begun", Some(Said::HeadBegun), State::head_begun),
-    ("request_begun", Some(Said::RequestBegun), |state| state.request_begun(false)),
-    ("request_begun", Some(Said::RequestBegun), |state| state.request_begun(true)),
-    ("peer_ends", Some(Said::PeerEnds), State::peer_ends),
-    ("we_end", Some(Said::WeEnd), State::we_end),
-    ("request_complete", Some(Said::RequestComplete), State::request_complete),
-    ("answer_begun", Some(Said::AnswerBegun), State::answer_begun),
-    ("answer_complete", Some(Said::AnswerComplete), State::answer_complete),
-    ("refuse", Some(Said::Refuse), State::refuse),
-    ("drop_rest", Some(Said::DropRest), State::drop_rest),
-    ("switch", Some(Said::Switch), State::switch),
-    ("settle", None, settle::<false>),
-    ("settle", None, settle::<true>),
-    ("end", Some(Said::End), State::end),
-    ("reset", Some(Said::Reset), State::reset),
-    ("linger_instead", Some(Said::LingerInstead), State::linger_instead),
-    ("flushed", None, State::flushed),
-    ("input_closed", Some(Said::InputClosed), State::input_closed),
-    ("close", None, |state| state.close(CloseKind::Immediate)),
-    ("close", None, |state| state.close(CloseKind::Reset)),
+/// All that a connection can say, by its name on the page.
+const ALL: &[(&str, Said)] = &[
+    ("head_begun", Said::HeadBegun),
+    ("request_begun", Said::RequestBegun),
+    ("request_begun", Said::RequestWithBodyBegun),
+    ("peer_ends", Said::PeerEnds),
+    ("we_end", Said::WeEnd),
+    ("request_complete", Said::RequestComplete),
+    ("answer_begun", Said::AnswerBegun),
+    ("answer_complete", Said::AnswerComplete),
+    ("refuse", Said::Refuse),
+    ("drop_rest", Said::DropRest),
+    ("switch", Said::Switch),
+    ("settle", Said::Settle),
+    ("settle", Said::SettleWithLeftover),
+    ("end", Said::End),
+    ("reset", Said::Reset),
+    ("linger_instead", Said::LingerInstead),
+    ("flushed", Said::Flushed),
+    ("input_closed", Said::InputClosed),
+    ("close", Said::Close),
+    ("close", Said::CloseByReset),
 ];
-
-fn settle<const LEFTOVER: bool>(state: &mut State) {
-    let _: bool = state.settle(LEFTOVER);
-}
 
 /// One step: from where, by what, whereto.
 type Move = (State, &'static str, State);
@@ -42,10 +36,8 @@ fn walk() -> (HashSet<State>, Vec<Move>) {
     let (mut reached, mut moves) = (HashSet::from([State::default()]), Vec::new());
     let mut open = VecDeque::from([State::default()]);
     while let Some(from) = open.pop_front() {
-        for (name, said, say) in ALL {
-            if said.is_none_or(|said| from.allows(said)) {
-                let mut to = from;
-                say(&mut to);
+        for (name, said) in ALL {
+            if let Some(to) = from.next(*said) {
                 moves.push((from, *name, to));
                 if reached.insert(to) {
                     open.push_back(to);
