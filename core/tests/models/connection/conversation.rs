@@ -242,7 +242,7 @@ impl Model {
             other => CloseReason::Refused(other.status().as_u16()),
         };
         self.reason.get_or_insert(reason);
-        let is_head = self.arrived_bytes().take(5).eq(*b"HEAD ");
+        let is_head = self.arrived_bytes().skip_while(|byte| b"\r\n".contains(byte)).take(5).eq(*b"HEAD ");
         if self.exchange.is_none() {
             self.exchanges += 1;
         }

@@ -125,7 +125,7 @@ pub(crate) fn any_message() -> impl Strategy<Value = Message> {
     let says = || {
         prop_oneof![
             8 => Just(Says::Nothing),
-            1 => Just(Says::EmptyLine),
+            2 => Just(Says::EmptyLine),
             1 => Just(Says::Close),
             1 => Just(Says::Http10),
             1 => Just(Says::Http10KeepAlive),

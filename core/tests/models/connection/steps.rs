@@ -130,6 +130,8 @@ fn of_peer_and_driver(model: &Model) -> Choice {
         1 => Just(InputEnd::Reset),
         1 => Just(InputEnd::Error),
     ];
+    // Within a body, what comes next is another matter.
+    let drain = if model.reads_body() { 15 } else { 3 };
     let (sent, polled) = (model.unsent() > 60, model.rests);
     vec![
         (if sent || model.ended { 0 } else { 40 }, any_message().prop_map(Step::Send).boxed()),
@@ -146,7 +148,7 @@ fn of_peer_and_driver(model: &Model) -> Choice {
         (allowed(Step::RefuseConnection, 2), Just(Step::RefuseConnection).boxed()),
         // These end it, and there is little to see behind an end.
         (allowed(Step::CloseInput(InputEnd::Eof), 3), end.prop_map(Step::CloseInput).boxed()),
-        (allowed(Step::Drain, 3), Just(Step::Drain).boxed()),
+        (allowed(Step::Drain, drain), Just(Step::Drain).boxed()),
         (allowed(Step::WriteFails, 1), Just(Step::WriteFails).boxed()),
         (1, prop_oneof![Just(Step::Abort), Just(Step::Fail)].boxed()),
     ]
@@ -202,7 +204,7 @@ fn of_application(model: &Model) -> Choice {
 
 /// Mostly all there is.
 fn up_to(most: usize) -> BoxedStrategy<usize> {
-    prop_oneof![3 => Just(most), 2 => 0..=most, 1 => Just(1)].prop_map(|count| count.max(1)).boxed()
+    prop_oneof![4 => Just(most), 3 => 0..=most, 1 => 1..=2_usize].prop_map(|count| count.max(1)).boxed()
 }
 
 fn any_status() -> impl Strategy<Value = u16> + Clone {
