@@ -137,7 +137,7 @@ impl Model {
             Step::CloseInput(_) => self.close_input(),
             Step::Passes(time) => self.now += time,
             Step::Timeout => self.timeout(),
-            Step::Report(count) => self.wrote(count.min(self.in_flight)),
+            Step::Report(count) => self.wrote(count),
             Step::WriteFails => self.close(CloseReason::PeerReset),
             Step::Drain => self.drain(),
             Step::Abort => self.close(CloseReason::Aborted(AbortReason::Requested)),

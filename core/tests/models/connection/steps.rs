@@ -68,7 +68,7 @@ impl Step {
             Self::CloseInput(_) | Self::Timeout | Self::Drain => model.lent == 0,
             Self::Write(_) => model.lent == 0 && model.in_flight == 0 && !model.output.is_empty(),
             Self::Take(_) => model.lent == 0 && !model.output.is_empty(),
-            Self::Report(_) => model.lent == 0 && model.in_flight > 0,
+            Self::Report(count) => model.lent == 0 && *count <= model.in_flight,
             Self::WriteFails => model.lent == 0 && model.pending() > 0,
             Self::RefuseConnection => model.arrived == 0 && model.exchanges == 0,
             _ => true,
@@ -204,7 +204,9 @@ fn of_application(model: &Model) -> Choice {
 
 /// Mostly all there is.
 fn up_to(most: usize) -> BoxedStrategy<usize> {
-    prop_oneof![4 => Just(most), 3 => 0..=most, 1 => 1..=2_usize].prop_map(|count| count.max(1)).boxed()
+    prop_oneof![4 => Just(most), 3 => 0..=most, 1 => 1..=2_usize]
+        .prop_map(move |count| count.clamp(1, most.max(1)))
+        .boxed()
 }
 
 fn any_status() -> impl Strategy<Value = u16> + Clone {
