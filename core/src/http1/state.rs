@@ -196,6 +196,7 @@ impl State {
         })
     }
 
+    /// Where what is said is known when this is compiled, no more than its rows are left of the table.
     #[inline(always)]
     fn say(&mut self, said: Said) {
         let next = self.next(said);
@@ -232,7 +233,7 @@ impl State {
     /// A head is complete; a body may follow.
     #[inline]
     pub(crate) fn request_begun(&mut self, has_body: bool) {
-        self.say(if has_body { Said::RequestWithBodyBegun } else { Said::RequestBegun });
+        if has_body { self.say(Said::RequestWithBodyBegun) } else { self.say(Said::RequestBegun) }
     }
 
     /// The peer asked for the end, with the request that has just begun.
@@ -287,7 +288,11 @@ impl State {
     #[inline]
     pub(crate) fn settle(&mut self, leftover: bool) -> bool {
         let was_idle = self.is_idle();
-        self.say(if leftover { Said::SettleWithLeftover } else { Said::Settle });
+        if leftover {
+            self.say(Said::SettleWithLeftover)
+        } else {
+            self.say(Said::Settle)
+        }
         !was_idle && self.is_idle()
     }
 
@@ -319,7 +324,7 @@ impl State {
 
     /// Nothing is read or sent any more. `kind`: how that is told, unless it is settled already.
     pub(crate) fn close(&mut self, kind: CloseKind) {
-        self.say(if kind == CloseKind::Reset { Said::CloseByReset } else { Said::Close });
+        if kind == CloseKind::Reset { self.say(Said::CloseByReset) } else { self.say(Said::Close) }
     }
 
     pub(crate) const fn is_idle(&self) -> bool {

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::*;
+use crate::diagrams;
+
+const BOOK: &str = "docs/state-machines.md";
 
 /// All that a connection can say, by its name on the page.
 const ALL: &[(&str, Said)] = &[
@@ -185,9 +188,12 @@ fn every_state_leads_to_an_end_without_force() {
 
 #[test]
 fn page_shows_every_move_there_is() {
-    let drawn = drawn();
-    let page = include_str!("../state.rs").split("```").nth(1).expect("the page has a drawing");
-    assert!(page == format!("text\n{drawn}//! "), "the module's page should show:\n{drawn}");
+    diagrams::hold("core/src/http1/state.rs", "//! ```text\n", "//! ```\n", &drawn());
+}
+
+#[test]
+fn book_shows_every_state_by_all_that_is_said() {
+    diagrams::hold(BOOK, "<!-- halves -->\n", "<!-- end -->\n", &table());
 }
 
 /// The moves of each half, as the module's page shows them.
@@ -228,6 +234,31 @@ fn drawn() -> String {
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
             text += &format!("//!   {title:<11} {:<9} ──► {:<9}  {names}\n", name(from), name(to));
         }
+    }
+    text
+}
+
+/// Every state that is reached, by all that may be said in it, as the book shows them.
+fn table() -> String {
+    let show =
+        |state: State| format!("{:?} · {:?} · {:?}", state.receiving, state.sending, state.persistence);
+    let mut rows: BTreeMap<String, BTreeMap<String, BTreeSet<&str>>> = BTreeMap::new();
+    for (from, name, to) in walk().1.into_iter().filter(|(_, name, _)| *name != "close") {
+        let row = rows.entry(show(from)).or_default();
+        if from != to {
+            row.entry(show(to)).or_default().insert(name);
+        }
+    }
+    let mut text = "| receiving · sending · persistence | moves |\n|---|---|\n".to_owned();
+    for (from, moves) in rows {
+        let moves: Vec<String> = moves
+            .into_iter()
+            .map(|(to, names)| format!("{} → {to}", names.into_iter().collect::<Vec<_>>().join(", ")))
+            .collect();
+        text += &format!(
+            "| {from} | {} |\n",
+            if moves.is_empty() { "none".to_owned() } else { moves.join("<br>") }
+        );
     }
     text
 }
