@@ -10,7 +10,7 @@ use super::exchange::Stage;
 use super::failure::Failure;
 use super::observer::RequestEnd;
 use super::pipe::{Appetite, Feed};
-use super::serve::Serve;
+use super::serve::{Offered, Serve};
 use super::service::Service;
 use crate::flow::ReadOperation;
 use crate::info::ExchangeId;
@@ -208,7 +208,7 @@ impl<S: Service> Serve<S> {
             self.connection.detach_output();
         }
         // Most answers are taken by their first write, and never touch what all threads share.
-        if self.output_offered || self.output_charge.is_some() {
+        if self.offered != Offered::Nothing || self.output_charge.is_some() {
             self.charge_output(pending);
         }
     }
@@ -218,16 +218,21 @@ impl<S: Service> Serve<S> {
             self.output_charge = None;
             return;
         }
-        if !self.output_offered {
+        if self.offered == Offered::Nothing {
             return;
         }
-        match &mut self.output_charge {
-            Some(charge) if charge.bytes() >= pending => charge.shrink(charge.bytes() - pending),
-            Some(charge) => {
-                let _ = charge.grow(pending - charge.bytes());
+        let granted = match &mut self.output_charge {
+            Some(charge) if charge.bytes() >= pending => {
+                charge.shrink(charge.bytes() - pending);
+                true
             }
-            None => self.output_charge = self.shared.memory.charge(pending),
-        }
+            Some(charge) => charge.grow(pending - charge.bytes()),
+            None => {
+                self.output_charge = self.shared.memory.charge(pending);
+                self.output_charge.is_some()
+            }
+        };
+        self.offered = if granted { Offered::Waits } else { Offered::OverBudget };
     }
 
     /// Whether more output may be made.
@@ -235,6 +240,7 @@ impl<S: Service> Serve<S> {
         let pending = self.connection.pending_output();
         pending == 0
             || (pending < self.shared.settings.limits.max_output_bytes
+                && self.offered != Offered::OverBudget
                 && self.shared.memory.held() < self.shared.memory.limit())
     }
 
