@@ -289,9 +289,9 @@ impl State {
     pub(crate) fn settle(&mut self, leftover: bool) -> bool {
         let was_idle = self.is_idle();
         if leftover {
-            self.say(Said::SettleWithLeftover)
+            self.say(Said::SettleWithLeftover);
         } else {
-            self.say(Said::Settle)
+            self.say(Said::Settle);
         }
         !was_idle && self.is_idle()
     }
