@@ -206,19 +206,23 @@ impl State {
         }
     }
 
+    #[inline(always)]
     const fn receives(self, receiving: Receiving) -> Self {
         Self { receiving, ..self }
     }
 
+    #[inline(always)]
     const fn sends(self, sending: Sending) -> Self {
         Self { sending, ..self }
     }
 
+    #[inline(always)]
     const fn persists(self, persistence: Persistence) -> Self {
         Self { persistence, ..self }
     }
 
     /// What is queued is the last. Reading on keeps a peer that sends before it reads from blocking both of us.
+    #[inline(always)]
     const fn ends(self, kind: CloseKind) -> Self {
         let receiving =
             if matches!(kind, CloseKind::Linger) { Receiving::Lingering } else { Receiving::Closed };
@@ -237,26 +241,31 @@ impl State {
     }
 
     /// The peer asked for the end, with the request that has just begun.
+    #[inline]
     pub(crate) fn peer_ends(&mut self) {
         self.say(Said::PeerEnds);
     }
 
     /// The exchange in progress is the last.
+    #[inline]
     pub(crate) fn we_end(&mut self) {
         self.say(Said::WeEnd);
     }
 
     /// The request is complete.
+    #[inline]
     pub(crate) fn request_complete(&mut self) {
         self.say(Said::RequestComplete);
     }
 
     /// The answer's head is out.
+    #[inline]
     pub(crate) fn answer_begun(&mut self) {
         self.say(Said::AnswerBegun);
     }
 
     /// The answer is complete.
+    #[inline]
     pub(crate) fn answer_complete(&mut self) {
         self.say(Said::AnswerComplete);
     }
