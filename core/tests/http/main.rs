@@ -9,6 +9,7 @@ mod answering;
 mod application;
 mod deadlines;
 mod draining;
+mod due;
 mod early;
 mod expectation;
 mod failures;

@@ -58,7 +58,6 @@ impl Behaviour for Deaf {
         io.send(bytes.to_vec());
     }
     fn drain(&mut self, _: &mut Io) {}
-    fn end(&mut self, _: &mut Io, _: InputEnd) {}
 }
 
 #[test]
@@ -95,10 +94,23 @@ fn flow_that_begins_more_after_a_drain_is_caught() {
     check_drain(|| rig(OneMore::default()), "before", "after");
 }
 
+/// Waits for a peer that is gone, again and again.
+struct Patient;
+
+impl Behaviour for Patient {
+    fn input(&mut self, _: &mut Io, _: &[u8]) {}
+    fn end(&mut self, io: &mut Io, _: InputEnd) {
+        io.set_deadline(Duration::from_secs(100), DeadlineKind::Idle);
+    }
+    fn timeout(&mut self, io: &mut Io) {
+        io.set_deadline(Duration::from_secs(100), DeadlineKind::Idle);
+    }
+}
+
 #[test]
 #[should_panic(expected = "law broken (5, time and waiting): it does not end")]
 fn flow_without_an_end_is_caught() {
-    check_end(&mut rig(Deaf));
+    check_end(&mut rig(Patient));
 }
 
 /// Ticks without its peer.
