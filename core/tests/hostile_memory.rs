@@ -301,7 +301,10 @@ fn play(stream: &Hostile, bytes: usize, cut: usize, reads: Reads, limits: &Limit
         (readiness.readable, readiness.writable, peer.room) = (true, true, 50);
         let left = peer.left;
         let mut turn = Turn::new(clock.now(), &mut dates, Waker::noop(), &mut pool);
-        let mut run = |job: anabranch_core::Job| Ok(job.run());
+        let mut run = |job: anabranch_core::Job| {
+            job.run();
+            Ok(())
+        };
         let budget = Budget::new(256 * 1024, 64);
         match drive::turn(&mut *flow, &mut peer, &mut readiness, &mut scratch, &mut turn, &mut run, budget) {
             Progress::Finished(_) => break,
