@@ -10,6 +10,7 @@ mod application;
 mod deadlines;
 mod deadlines_hold;
 mod draining;
+mod due;
 mod early;
 mod expectation;
 mod failures;
