@@ -199,11 +199,10 @@ impl<S: Service> Serve<S> {
         }
     }
 
-    /// Output that a write left behind is held from now on: it lets go of read buffers, and counts against the process's
+    /// Output that a write left behind, `pending` bytes, is held from now on: it lets go of read buffers, and counts against the process's
     /// budget. While that is spent nothing more is made until the peer has taken what there is.
     #[inline]
-    pub(super) fn tend_output(&mut self) {
-        let pending = self.connection.pending_output();
+    pub(super) fn tend_output(&mut self, pending: usize) {
         if pending > 0 {
             self.connection.detach_output();
         }
@@ -213,6 +212,7 @@ impl<S: Service> Serve<S> {
         }
     }
 
+    #[inline(never)]
     fn charge_output(&mut self, pending: usize) {
         if pending == 0 {
             self.output_charge = None;

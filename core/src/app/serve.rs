@@ -98,7 +98,8 @@ impl<S: Service> Serve<S> {
 
     /// Refuses a connection that there is no room for, before anything of it is looked at.
     fn open(&mut self, turn: &mut Turn<'_>) {
-        if core::mem::replace(&mut self.opening, Opening::Open) == Opening::Overloaded {
+        if self.opening == Opening::Overloaded {
+            self.opening = Opening::Open;
             self.connection.refuse_connection(Refusal::Overloaded, turn);
         }
     }
@@ -180,12 +181,14 @@ impl<S: Service> Flow for Serve<S> {
 
     fn run(&mut self, turn: &mut Turn<'_>) {
         self.open(turn);
-        self.tend_output();
+        let mut pending = self.connection.pending_output();
+        self.tend_output(pending);
         if self.exchange.is_some() || self.connection.has_kept_input() {
             self.progress(turn);
+            pending = self.connection.pending_output();
         }
         self.offered = match self.offered {
-            _ if self.connection.pending_output() == 0 => Offered::Nothing,
+            _ if pending == 0 => Offered::Nothing,
             Offered::Nothing => Offered::Waits,
             waiting => waiting,
         };

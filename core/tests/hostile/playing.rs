@@ -136,6 +136,10 @@ impl Wire for Hostile<'_> {
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn reset(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What was counted.

@@ -87,7 +87,7 @@ fn byte_by_byte(vector: &Vector) -> Vec<Way> {
 /// A further request is answered where the connection lives on, and changes nothing where it does not.
 fn hold_with_more(vector: &Vector) -> Result<(), String> {
     let lives = vector.expected.end == "idle";
-    let ended = vector.expected.end.starts_with("closed");
+    let ended = text::is_closed(&vector.expected.end);
     let Some(Step::Bytes(last)) = vector.steps.last() else { return Ok(()) };
     if !(lives || ended) {
         return Ok(());
@@ -130,6 +130,6 @@ fn hold_once(vector: &Vector, way: &Way, expected: &Outcome) -> Result<(), Strin
         // It ends as the other protocol will have it.
         return Ok(());
     }
-    let closed = expected.end.starts_with("closed").then(|| expected.end.clone());
+    let closed = text::is_closed(&expected.end).then(|| expected.end.clone());
     report.compare("end of the flow", closed.as_slice(), held.closed.as_slice())
 }

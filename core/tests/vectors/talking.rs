@@ -7,6 +7,7 @@ use anabranch_core::testing::{ManualClock, Rig};
 use anabranch_core::{ConnectionId, ConnectionInfo, Flow, Protocol, ReadOperation, WriteOperation};
 
 use super::application::Application;
+use super::text;
 use super::vector::{Server, Step};
 
 /// What was sent, the date left out, and how it ended.
@@ -34,7 +35,10 @@ pub(crate) fn talk(server: &Server, steps: &[Step], max_write: usize) -> (Vec<u8
         rig.eof();
         take(&mut rig, max_taken, &mut output);
     }
-    (without_dates(&output), rig.close_reason().map(|reason| format!("closed, {reason}")))
+    (
+        without_dates(&output),
+        rig.close_reason().map(|reason| text::closed(rig.next_write_operation(), reason)),
+    )
 }
 
 fn connect(server: &Server) -> Rig<Box<dyn Flow>> {

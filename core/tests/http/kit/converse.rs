@@ -6,6 +6,7 @@
 //! ```
 
 use anabranch_core::app::{Http, Service, Settings};
+use anabranch_core::flow::is_reset;
 use anabranch_core::testing::Rig;
 use anabranch_core::{CloseReason, DeadlineKind, Flow, ReadOperation, WriteOperation, WriteResult};
 
@@ -144,22 +145,6 @@ impl<S: Service + Clone> Conversation<S> {
         whole
     }
 
-    /// As [`hold`](Self::hold), but whole, byte by byte, and cut at these places only.
-    #[track_caller]
-    pub(crate) fn hold_cut_at(&self, cuts: &[usize]) {
-        let whole = self.hold_briefly();
-        let (mut pieces, mut from) = (Vec::new(), 0);
-        for cut in cuts.iter().copied().chain([self.input.len()]).filter(|cut| *cut > 0) {
-            if cut > from {
-                pieces.push(&self.input[from..cut]);
-                from = cut;
-            }
-        }
-        for taking in [Taking::Writes(usize::MAX), Taking::Writes(11), Taking::Owned(13)] {
-            self.compare(&whole, &pieces, taking, "cut");
-        }
-    }
-
     /// As [`hold`](Self::hold), but whole and byte by byte only.
     #[track_caller]
     pub(crate) fn hold_briefly(&self) -> Held {
@@ -232,7 +217,11 @@ impl<S: Service + Clone> Conversation<S> {
             .map(|seen| Seen { request_body_bytes: 0, ..seen })
             .collect();
         let methods: Vec<&str> = requests.iter().map(Seen::method).collect();
-        let answers = answers(&output, &methods);
+        let mut answers = answers(&output, &methods);
+        if let Some(last) = answers.last_mut() {
+            // What ends with the connection is whole unless that is reset.
+            last.whole &= !is_reset(rig.flow());
+        }
         let told: Vec<_> = requests.iter().filter_map(|seen| seen.status).collect();
         let given: Vec<_> = answers
             .iter()
