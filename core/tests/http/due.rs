@@ -263,7 +263,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn waits(&mut self) -> bool {
+    fn waits(&self) -> bool {
         self.rig.next_write_operation() == WriteOperation::Write
     }
 
