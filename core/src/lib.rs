@@ -102,6 +102,9 @@
 
 pub mod app;
 mod buf;
+#[cfg(test)]
+#[path = "../tests/diagrams/mod.rs"]
+mod diagrams;
 pub mod drive;
 pub mod etx;
 pub mod fields;

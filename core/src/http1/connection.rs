@@ -119,7 +119,7 @@ impl Connection {
     #[inline]
     pub fn poll_event(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> Option<Event> {
         // As a rule a request comes alone: nothing is behind it. A body may have come to its end all the same.
-        if input.is_empty() && !self.has_kept_input() && self.state.receiving != Receiving::Body {
+        if input.is_empty() && self.state.receiving != Receiving::Body && !self.has_kept_input() {
             return None;
         }
         self.next_event(input, turn)

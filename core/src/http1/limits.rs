@@ -38,6 +38,28 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What one connection holds at most, in bytes on the heap, whatever its peer sends and however little it takes: with
+    /// reads of up to `read_bytes`, and beside what the server's [memory budget](crate::app::MemoryBudget) holds for all of
+    /// them together (bodies, output and jobs that outlive a turn) and what the application makes itself.
+    ///
+    /// ```text
+    ///   2 × (max_request_line_bytes + max_header_bytes + read_bytes)   a head or a trailer section that is not complete
+    ///   48 × max_fields                                                where its fields are
+    ///   2 × (max_output_bytes + read_bytes)                            answers waiting to be sent
+    ///   2 × (max_window_bytes + read_bytes)                            a streamed body waiting for the application
+    ///   32 KiB                                                         everything else
+    /// ```
+    ///
+    /// Twice, because a buffer that grows is copied into one of double the size. Most connections hold a small part of
+    /// this, and an idle one 288 bytes.
+    #[must_use]
+    pub const fn connection_bytes(&self, read_bytes: usize) -> usize {
+        let head = self.max_request_line_bytes.saturating_add(self.max_header_bytes);
+        let buffered = head.saturating_add(self.max_output_bytes).saturating_add(self.max_window_bytes);
+        let buffers = buffered.saturating_add(read_bytes.saturating_mul(3)).saturating_mul(2);
+        buffers.saturating_add(self.max_fields.saturating_mul(48)).saturating_add(32 * 1024)
+    }
+
     /// `max_field_line_bytes`, as far as a field table can say.
     pub(crate) fn field_line_bytes(&self) -> usize {
         self.max_field_line_bytes.min(usize::from(u16::MAX))

@@ -5,6 +5,9 @@
 //!   you test            with                       which plays
 //!   ─────────────────────────────────────────────────────────────────────────────────────────────
 //!   a flow              Rig                        the driver, checking the flow's laws at every call
+//!   a flow, a service   check_cuts, check_service, whole conversations, in one way and in another
+//!                       check_steps, check_drain
+//!   either, by proptest strategies                 peers that say anything at all (feature `strategies`)
 //!   a turn of yours     wire_suite                 flow and wire, at every cut of input and output
 //!   a whole driver      driver_suite               flows that judge their driver, and the peers
 //! ```
@@ -42,24 +45,38 @@
 //! assert!(rig.is_finished());
 //! ```
 
+mod answers;
+mod checks;
 mod clock;
+mod converse;
+mod cuts;
 pub mod driver_suite;
 pub mod heads;
 mod jobs;
 mod laws;
+mod message;
 mod oneshot;
 mod probe;
 mod rig;
+mod steps;
+#[cfg(any(test, feature = "strategies"))]
+pub mod strategies;
 mod waker;
 mod wire;
 pub mod wire_suite;
 
+pub use answers::{Answer, answers};
+pub use checks::{check_cuts, check_cuts_by, check_drain, check_end, check_service, check_steps};
 pub use clock::ManualClock;
+pub use converse::{Ending, Transcript, converse};
+pub use cuts::{Cuts, Pace, Take};
 pub use jobs::ManualJobs;
 pub use laws::{After, Laws};
+pub use message::{Chunk, Message, MessageBody};
 pub use oneshot::oneshot;
 pub use probe::{Behaviour, Io, Log, Probe, Seen};
 pub use rig::Rig;
+pub use steps::Step;
 pub use waker::CountingWaker;
 pub use wire::{ScriptedWire, WireCounts};
 

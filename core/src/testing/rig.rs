@@ -42,6 +42,8 @@ pub struct Rig<F: Flow> {
     /// Bytes of the backlog a read.
     cut: usize,
     end: Option<InputEnd>,
+    /// The peer's end was told, or will be after what was fed.
+    input_ended: bool,
 }
 
 struct Lent {
@@ -90,6 +92,7 @@ impl<F: Flow> Rig<F> {
             backlog: VecDeque::new(),
             cut: usize::MAX,
             end: None,
+            input_ended: false,
         };
         rig.laws.check(&rig.flow, After::Call("connect"));
         rig.settle();
@@ -143,6 +146,7 @@ impl<F: Flow> Rig<F> {
     /// The peer's bytes end like this, after what was fed.
     #[track_caller]
     pub fn close_input(&mut self, end: InputEnd) {
+        self.input_ended = true;
         if self.backlog.is_empty() {
             self.flow.close_input(end, &mut self.lent.turn());
             self.laws.check(&self.flow, After::Call("close_input"));
@@ -336,6 +340,12 @@ impl<F: Flow> Rig<F> {
     #[must_use]
     pub fn unread(&self) -> usize {
         self.backlog.len()
+    }
+
+    /// Whether the peer's bytes have ended, or will after what was fed.
+    #[must_use]
+    pub const fn input_ended(&self) -> bool {
+        self.input_ended
     }
 
     /// How often the flow's waker was woken.

@@ -8,6 +8,7 @@ mod kit;
 mod answering;
 mod application;
 mod deadlines;
+mod deadlines_hold;
 mod draining;
 mod early;
 mod expectation;

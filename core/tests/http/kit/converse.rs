@@ -145,22 +145,6 @@ impl<S: Service + Clone> Conversation<S> {
         whole
     }
 
-    /// As [`hold`](Self::hold), but whole, byte by byte, and cut at these places only.
-    #[track_caller]
-    pub(crate) fn hold_cut_at(&self, cuts: &[usize]) {
-        let whole = self.hold_briefly();
-        let (mut pieces, mut from) = (Vec::new(), 0);
-        for cut in cuts.iter().copied().chain([self.input.len()]).filter(|cut| *cut > 0) {
-            if cut > from {
-                pieces.push(&self.input[from..cut]);
-                from = cut;
-            }
-        }
-        for taking in [Taking::Writes(usize::MAX), Taking::Writes(11), Taking::Owned(13)] {
-            self.compare(&whole, &pieces, taking, "cut");
-        }
-    }
-
     /// As [`hold`](Self::hold), but whole and byte by byte only.
     #[track_caller]
     pub(crate) fn hold_briefly(&self) -> Held {

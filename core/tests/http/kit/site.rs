@@ -147,8 +147,11 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn new(parts: &[&'static str]) -> Self {
-        let parts = parts.iter().map(|part| Bytes::from_static(part.as_bytes())).collect();
-        Self { parts, trailers: Fields::new(), length: None }
+        Self::of(parts.iter().map(|part| Bytes::from_static(part.as_bytes())))
+    }
+
+    pub(crate) fn of(parts: impl IntoIterator<Item = Bytes>) -> Self {
+        Self { parts: parts.into_iter().collect(), trailers: Fields::new(), length: None }
     }
 
     pub(crate) fn with_length(mut self, length: u64) -> Self {
