@@ -217,9 +217,6 @@ impl Wire for Peer<'_> {
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
-    fn reset(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// An answer of this many bytes in all.
