@@ -1,8 +1,10 @@
 //! The small application behind every vector, so that answers are short and show what was understood.
 
+use std::time::Duration;
+
 use anabranch_core::app::{Context, Failure, Outcome, Request, Response, Service};
 use anabranch_core::testing::{Behaviour, Io, Probe};
-use anabranch_core::{CloseReason, Flow, Instant};
+use anabranch_core::{CloseReason, Flow, Instant, Lane};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderValue, UPGRADE};
@@ -19,6 +21,10 @@ pub(crate) enum Deed {
     Ignore,
     /// `/pass`: passes the body on as it comes.
     Pass,
+    /// `/job`: has a job answer.
+    Job,
+    /// `/later`: answers after 100 ms.
+    Later,
     /// `/switch`, where an upgrade is offered, and `CONNECT tunnel:1`: goes over to the other protocol.
     Switch,
     /// `CONNECT` to anywhere else.
@@ -32,6 +38,8 @@ impl Deed {
             _ if *method == http::Method::CONNECT => Self::Forbid,
             "/ignore" => Self::Ignore,
             "/pass" => Self::Pass,
+            "/job" => Self::Job,
+            "/later" => Self::Later,
             "/switch" if offers_upgrade => Self::Switch,
             _ => Self::Repeat,
         }
@@ -51,6 +59,8 @@ impl Service for Application {
                 Response::ok(Bytes::from([line.as_bytes(), &body].concat()))
             }),
             Deed::Ignore => Response::ok("ignored").into(),
+            Deed::Job => Outcome::defer(Lane::DEFAULT, |_| "done"),
+            Deed::Later => Outcome::after(Duration::from_millis(100), |_, _| "later"),
             Deed::Pass => Outcome::stream(|_, incoming, _| Response::ok(incoming)),
             Deed::Switch => {
                 let head = match *request.method() {

@@ -4,7 +4,8 @@ use super::report::Report;
 use super::talking::talk;
 use super::telling::tell;
 use super::text;
-use super::vector::{Outcome, Step, Vector};
+use super::vector::{HeldBy, Outcome, Step, Vector};
+use anabranch_core::testing::Take;
 
 /// What comes behind a conversation that is over.
 const BEHIND: &[u8] = b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -16,6 +17,9 @@ pub(crate) fn hold(vector: &Vector) -> Result<(), String> {
             hold_once(vector, &way, &vector.expected)?;
         }
     }
+    for way in output_cut_in_two(vector) {
+        hold_once(vector, &way, &vector.expected)?;
+    }
     hold_with_more(vector)
 }
 
@@ -23,7 +27,7 @@ pub(crate) fn hold(vector: &Vector) -> Result<(), String> {
 pub(crate) fn written(vector: &Vector) -> String {
     let outcome = held(vector, &Way::new("whole", vector.steps.clone())).outcome;
     let mut text = vector.given.clone();
-    for event in &outcome.events {
+    for event in outcome.events.iter().filter(|_| vector.stage.held_by == HeldBy::Both) {
         text += &format!("~ {event}\n");
     }
     for answer in &outcome.answers {
@@ -36,24 +40,42 @@ pub(crate) fn written(vector: &Vector) -> String {
 pub(crate) struct Way {
     pub(crate) name: String,
     pub(crate) steps: Vec<Step>,
-    pub(crate) max_write: usize,
+    /// How output is taken, in turn; all of it where there is nothing.
+    pub(crate) takes: Vec<Take>,
 }
 
 impl Way {
     fn new(name: impl Into<String>, steps: Vec<Step>) -> Self {
-        Self { name: name.into(), steps, max_write: usize::MAX }
+        Self { name: name.into(), steps, takes: Vec::new() }
     }
 
-    fn writing(mut self, max: usize) -> Self {
-        self.max_write = max;
-        self.name += &format!(", {max} bytes a write");
+    fn writing(self, max: usize) -> Self {
+        self.taking(Take::Write(max), &format!("{max} bytes a write"))
+    }
+
+    fn owned(self, max: usize) -> Self {
+        self.taking(Take::Owned(max), &format!("owned chunks of {max} bytes"))
+    }
+
+    fn taking(mut self, take: Take, how: &str) -> Self {
+        self.takes.push(take);
+        self.name += &format!(", {how}");
         self
     }
 }
 
 fn whole(vector: &Vector) -> Vec<Way> {
     let way = || Way::new("whole", vector.steps.clone());
-    vec![way(), way().writing(7), way().writing(1)]
+    vec![way(), way().writing(7), way().writing(1), way().owned(usize::MAX), way().owned(5), way().owned(1)]
+}
+
+/// With a first write at every length there is, and the rest in another.
+fn output_cut_in_two(vector: &Vector) -> Vec<Way> {
+    let way = || Way::new("whole", vector.steps.clone());
+    let (output, _) = talk(&vector.stage, &vector.steps, &[]);
+    let rest = |way: Way| way.taking(Take::Write(usize::MAX), "then all");
+    let writes = (1..output.len()).map(|at| rest(way().writing(at)));
+    writes.chain((1..output.len()).map(|at| rest(way().owned(at)))).collect()
 }
 
 fn cut_in_two(vector: &Vector) -> Vec<Way> {
@@ -94,8 +116,11 @@ fn hold_with_more(vector: &Vector) -> Result<(), String> {
     }
     let mut expected = vector.expected.clone();
     if lives {
-        let count = expected.events.iter().filter_map(|event| event.split(' ').next()?.parse().ok()).max();
-        expected.events.push(format!("{} GET /behind HTTP/1.1", count.unwrap_or(0_u64) + 1));
+        if vector.stage.held_by == HeldBy::Both {
+            let count =
+                expected.events.iter().filter_map(|event| event.split(' ').next()?.parse().ok()).max();
+            expected.events.push(format!("{} GET /behind HTTP/1.1", count.unwrap_or(0_u64) + 1));
+        }
         expected.answers.push(text::shown(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n"));
         expected.answers.push("GET /behind".to_owned());
     }
@@ -114,8 +139,12 @@ struct Held {
 }
 
 fn held(vector: &Vector, way: &Way) -> Held {
-    let (events, end) = tell(&vector.settings, &way.steps);
-    let (output, closed) = talk(&vector.settings, &way.steps, way.max_write);
+    let (output, end_of_flow) = talk(&vector.stage, &way.steps, &way.takes);
+    let (events, end) = match vector.stage.held_by {
+        HeldBy::Both => tell(&vector.stage, &way.steps),
+        HeldBy::Flow => (vector.expected.events.clone(), end_of_flow.clone()),
+    };
+    let closed = end_of_flow.starts_with("closed").then_some(end_of_flow);
     Held { outcome: Outcome { events, answers: text::answer_lines(&output), end }, closed }
 }
 

@@ -18,11 +18,12 @@ impl Report<'_> {
         let Vector { file, line, title, .. } = self.vector;
         let mut text = format!("{file}.txt:{line}: {title}\n  held {}; the {what} differ\n\n", self.way.name);
         for step in &self.way.steps {
-            match step {
-                Step::Bytes(bytes) => text += &format!("  sent      {}\n", shown(bytes)),
-                Step::Eof => text += "            --- eof\n",
-                Step::Wait(time) => text += &format!("            --- {} ms\n", time.as_millis()),
-            }
+            text += &match step {
+                Step::Bytes(bytes) => format!("  sent      {}\n", shown(bytes)),
+                Step::Eof => "            --- eof\n".to_owned(),
+                Step::Wait(time) => format!("            --- {} ms\n", time.as_millis()),
+                other => format!("            --- {other:?}\n"),
+            };
         }
         let nothing = String::new();
         for index in 0..expected.len().max(got.len()) {
@@ -47,7 +48,7 @@ mod tests {
     #[test]
     fn report_marks_the_first_difference() {
         let (_, vectors) = super::super::vector::read("some", "== A title\nWhy.\n> GET\\r\\n\n");
-        let way = Way { name: "whole".to_owned(), steps: vectors[0].steps.clone(), max_write: 1 };
+        let way = Way { name: "whole".to_owned(), steps: vectors[0].steps.clone(), takes: Vec::new() };
         let report = Report { vector: &vectors[0], way: &way };
         let lines = |last: &str| vec!["1 same".to_owned(), last.to_owned()];
         let text = report.compare("events", &lines("1 abcd"), &lines("1 abxd")).unwrap_err();

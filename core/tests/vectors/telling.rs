@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use anabranch_core::http1::{AnswerLength, BodyLength, Connection, Event, RequestHead, Settings};
+use anabranch_core::http1::{AnswerLength, BodyLength, Connection, Event, Refusal, RequestHead};
 use anabranch_core::{
     Dates, ExchangeId, Fields, InputEnd, Instant, Pool, ReadOperation, Turn, WriteOperation, WriteResult,
 };
@@ -14,17 +14,26 @@ use http::{Method, StatusCode, Version};
 
 use super::application::Deed;
 use super::text::shown;
-use super::vector::Step;
+use super::vector::{Admission, Stage, Step};
 
 /// The events, and how it ends.
-pub(crate) fn tell(settings: &Settings, steps: &[Step]) -> (Vec<String>, String) {
-    let mut teller = Teller::new(settings);
+pub(crate) fn tell(stage: &Stage, steps: &[Step]) -> (Vec<String>, String) {
+    let mut teller = Teller::new(stage);
     for step in steps {
         match step {
             Step::Bytes(bytes) => teller.read(bytes),
             Step::Eof => teller.close_input(),
             Step::Wait(duration) => teller.wait(*duration),
+            Step::Drain => {
+                teller.connection.drain();
+                teller.go_on(BytesMut::new());
+            }
+            Step::RunJobs => teller.run_jobs(),
+            Step::Stall | Step::TakeBytes(_) | Step::TakeAll | Step::LoseJobs => {
+                panic!("a vector of {step:?} is held by the flow alone: with events = none")
+            }
         }
+        teller.read_unread();
     }
     teller.told()
 }
@@ -39,6 +48,12 @@ struct Teller {
     switched: Option<Vec<u8>>,
     /// The exchange whose body is passed on.
     passing: Option<ExchangeId>,
+    /// The exchange whose job waits.
+    job: Option<ExchangeId>,
+    /// What the peer sent and the machine does not want yet.
+    unread: Vec<u8>,
+    /// The peer closed its half behind that.
+    eof: bool,
 }
 
 enum Told {
@@ -48,29 +63,62 @@ enum Told {
 }
 
 impl Teller {
-    fn new(settings: &Settings) -> Self {
+    fn new(stage: &Stage) -> Self {
         let now = Instant::ORIGIN;
-        Self {
-            connection: Connection::new(Arc::new(settings.clone()), now),
+        let mut teller = Self {
+            connection: Connection::new(Arc::new(stage.settings.clone()), now),
             now,
             dates: Dates::none(),
             pool: Pool::default(),
             told: Vec::new(),
             switched: None,
             passing: None,
+            job: None,
+            unread: Vec::new(),
+            eof: false,
+        };
+        if stage.admission == Admission::Refused {
+            teller.with(|connection, turn| connection.refuse_connection(Refusal::Overloaded, turn));
+            teller.go_on(BytesMut::new());
+        }
+        teller
+    }
+
+    fn run_jobs(&mut self) {
+        if let Some(id) = self.job.take() {
+            self.reply(id, StatusCode::OK);
+            self.go_on(BytesMut::new());
         }
     }
 
     fn read(&mut self, bytes: &[u8]) {
         if let Some(switched) = &mut self.switched {
             switched.extend_from_slice(bytes);
-        } else if self.connection.next_read_operation() != ReadOperation::Close {
-            self.go_on(BytesMut::from(bytes));
+        } else {
+            self.unread.extend_from_slice(bytes);
+            self.read_unread();
         }
     }
 
     fn close_input(&mut self) {
-        if self.switched.is_none() {
+        self.eof = true;
+        self.read_unread();
+    }
+
+    /// Reads what waits in the socket, where the machine wants it, and the peer's end behind it.
+    fn read_unread(&mut self) {
+        while !self.unread.is_empty() {
+            match (&mut self.switched, self.connection.next_read_operation()) {
+                (Some(switched), _) => switched.append(&mut self.unread),
+                (None, ReadOperation::Read) => {
+                    let bytes = core::mem::take(&mut self.unread);
+                    self.go_on(BytesMut::from(&bytes[..]));
+                }
+                (None, ReadOperation::Close) => self.unread.clear(),
+                (None, ReadOperation::Yield) => return,
+            }
+        }
+        if core::mem::take(&mut self.eof) && self.switched.is_none() {
             self.connection.close_input(InputEnd::Eof);
             self.go_on(BytesMut::new());
         }
@@ -131,6 +179,7 @@ impl Teller {
             }
             Event::Refused { id, refusal } => {
                 self.told.push(Told::Line(format!("{} refused, {refusal}", id.0)));
+                self.job = None;
                 if self.connection.has_begun() {
                     self.with(|connection, turn| connection.cut(id, turn));
                 } else {
@@ -149,6 +198,8 @@ impl Teller {
                 .with(|connection, turn| connection.want_body(id, turn))
                 .expect("the exchange is in progress"),
             Deed::Ignore => self.reply(id, StatusCode::OK),
+            Deed::Job => self.job = Some(id),
+            Deed::Later => panic!("a vector of /later is held by the flow alone: with events = none"),
             Deed::Pass => {
                 let length = AnswerLength::Unknown;
                 self.with(|connection, turn| {
