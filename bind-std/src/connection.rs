@@ -183,7 +183,11 @@ impl<'a> Carrier<'a> {
 
     fn abort(&mut self, reason: AbortReason) -> CloseReason {
         self.flow.abort(reason);
-        self.flow.close_reason().unwrap_or(CloseReason::Aborted(reason))
+        // One turn more: it resets the transport, where an orderly end would say too much.
+        match self.turn() {
+            Progress::Finished(reason) => reason,
+            Progress::Blocked | Progress::Again => CloseReason::Aborted(reason),
+        }
     }
 
     fn wants(&self) -> Wants {

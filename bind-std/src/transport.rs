@@ -220,6 +220,10 @@ impl Wire for TurnWire<'_> {
         self.transport.write_shut = true;
         self.transport.socket.shutdown(Shutdown::Write)
     }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.transport.socket.set_linger(Some(Duration::ZERO))
+    }
 }
 
 #[cfg(test)]

@@ -7,19 +7,19 @@
 //!                                   │          │
 //!                                   │          └─ nothing more to be had ─► Blocked   (wait for what waiting_on names)
 //!                                   └─ budget spent ────────────────────► Again     (queue the connection again)
-//!                                   └─ both sides say Close ────────────► Finished  (close the transport)
+//!                                   └─ both sides say Close ────────────► Finished  (reset it, if told so; close it)
 //! ```
 //!
 //! The driver owns the socket (behind [`Wire`]), the buffer, the clock and the threads; [`turn`] owns the order of calls.
 //! Edge-triggered loops keep the [`Readiness`] between turns; level-triggered ones set it from each event; blocking
-//! drivers set it always and let [`Wire::read`] wait.
+//! drivers set it always and let [`Wire::read`] wait; tasks begin with [`Readiness::polled`] and leave it alone.
 
 use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::BytesMut;
 
 use crate::flow::{
-    CloseKind, CloseReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult, is_finished,
+    CloseKind, CloseReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult, is_finished, is_reset,
 };
 use crate::job::Job;
 use crate::turn::Turn;
@@ -42,8 +42,16 @@ pub trait Wire {
     /// Shuts the sending half down, so that the peer sees the end of what was sent.
     ///
     /// # Errors
-    /// Ignored by [`turn`]: a peer that is gone is learnt of by reading.
+    /// `WouldBlock` when that takes longer: the next turn asks again. Anything else is ignored by [`turn`]: a peer that is
+    /// gone is learnt of by reading.
     fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// Sees to it that the transport's close, which comes next, reaches the peer as a reset and not as an orderly end: see
+    /// [`CloseKind::Reset`]. On TCP: SO_LINGER with a time of zero. Where the transport knows nothing of the kind: nothing.
+    ///
+    /// # Errors
+    /// Ignored by [`turn`]: the transport is closed all the same.
+    fn reset(&mut self) -> io::Result<()>;
 }
 
 /// What is known of a connection's transport between two turns. One a connection, kept by its driver.
@@ -56,7 +64,23 @@ pub struct Readiness {
     pub writable: bool,
     /// The poller said that the peer hung up: a short read is then not the last, for the end itself is still to be read.
     pub hangup: bool,
+    /// What has to come before the driver hears of the wire again: whether short means last.
+    pub waking: Waking,
     write_shut: bool,
+}
+
+/// What has to come before a driver hears that its wire can be read or written again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Waking {
+    /// Nothing: events come by themselves, as those of epoll, kqueue and poll(2) do. So a read or write that came back
+    /// short is the last of its turn: the system call that would only say "empty" is saved.
+    #[default]
+    ByEvents,
+    /// A `WouldBlock`: only by saying so does the wire keep the waker it was polled with, as futures-io's and tokio's
+    /// streams do. So each turn begins by taking both directions for ready, since its waker may be another than the last
+    /// one's, and goes on until each direction that the flow wants has said `WouldBlock`.
+    AfterWouldBlock,
 }
 
 impl Readiness {
@@ -64,7 +88,21 @@ impl Readiness {
     /// first event at best.
     #[must_use]
     pub const fn ready() -> Self {
-        Self { readable: true, writable: true, hangup: false, write_shut: false }
+        Self { readable: true, writable: true, hangup: false, waking: Waking::ByEvents, write_shut: false }
+    }
+
+    /// For a wire that is polled by a task, where [`Wire`] says `WouldBlock` for `Pending`. The task takes turns whenever it
+    /// is polled and touches none of this: after [`Progress::Blocked`] whatever the flow waits for on the wire wakes it.
+    #[must_use]
+    pub const fn polled() -> Self {
+        let mut readiness = Self::ready();
+        readiness.waking = Waking::AfterWouldBlock;
+        readiness
+    }
+
+    /// Whether a read or write was the last, having moved `moved` bytes of the `wanted`.
+    fn is_last(self, moved: usize, wanted: usize) -> bool {
+        self.waking == Waking::ByEvents && moved < wanted
     }
 }
 
@@ -105,7 +143,7 @@ pub enum Progress {
     Blocked,
     /// The budget is spent and there may be more to do: queue the connection again. No event need come first.
     Again,
-    /// Both sides are closed: close the transport.
+    /// Both sides are closed: close the transport. If with a reset, the wire was told to [`reset`](Wire::reset).
     Finished(CloseReason),
 }
 
@@ -117,7 +155,8 @@ pub const MAX_SLICES: usize = 32;
 /// `scratch` is the driver thread's read buffer; its capacity is the size of a read, and it is empty again afterwards.
 /// `exec` hands a job to its lane, or gives it back when there is no room: it is then refused.
 ///
-/// Two system calls a request that fits: one read that stops when it came back short, one write for all answers.
+/// Two system calls a request that fits: one read that stops when it came back short, one write for all answers. (Where
+/// only a `WouldBlock` [wakes](Waking), one more read for that.)
 ///
 /// # Panics
 /// When `scratch` has no capacity at all.
@@ -157,6 +196,10 @@ where
 {
     let read_size = scratch.capacity();
     turn.allowance = budget.requests;
+    if readiness.waking == Waking::AfterWouldBlock {
+        readiness.readable = true;
+        readiness.writable = true;
+    }
     let mut bytes_left = budget.bytes;
     if flow.deadline().is_some_and(|deadline| deadline.at <= turn.now) {
         flow.handle_timeout(turn);
@@ -171,6 +214,10 @@ where
         }
         let wrote = flush(flow, wire, readiness, turn, &mut bytes_left);
         if is_finished(flow) {
+            if is_reset(flow) {
+                // The driver closes the transport whatever came of it.
+                let _ = wire.reset();
+            }
             return Progress::Finished(flow.close_reason().unwrap_or(CloseReason::Finished));
         }
         if bytes_left == 0 || turn.allowance == 0 {
@@ -208,9 +255,9 @@ where
             WriteOperation::Yield => return moved,
             WriteOperation::Close(kind) => {
                 if kind == CloseKind::Linger && !readiness.write_shut {
-                    readiness.write_shut = true;
                     // A peer that is gone already is learnt of by reading.
-                    let _ = wire.shutdown_write();
+                    let result = wire.shutdown_write();
+                    readiness.write_shut = !result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
                 }
                 return moved;
             }
@@ -224,7 +271,7 @@ where
             Ok(0) => WriteResult::Closed,
             Ok(written) => {
                 // A short write already says "full": do not write again to hear it.
-                readiness.writable = written == offered;
+                readiness.writable = !readiness.is_last(written, offered);
                 *bytes_left = bytes_left.saturating_sub(written);
                 WriteResult::Wrote(written)
             }
@@ -260,7 +307,7 @@ fn receive<F, W>(
         }
         Ok(count) => {
             // A short read already says "empty": do not read again to hear it.
-            readiness.readable = count == room || readiness.hangup;
+            readiness.readable = !readiness.is_last(count, room) || readiness.hangup;
             *bytes_left = bytes_left.saturating_sub(count);
             flow.read(scratch, turn);
             debug_assert!(scratch.is_empty(), "a flow takes all of its input");

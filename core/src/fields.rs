@@ -88,15 +88,16 @@ impl Fields {
             || self.more.as_ref().is_some_and(|more| more.iter().any(|(name, value)| is_so(name, value)))
     }
 
-    /// Does this with every line, in order.
+    /// The first line.
     #[inline]
-    pub(crate) fn for_each_line(&self, mut then: impl FnMut(&HeaderName, &HeaderValue)) {
-        if let Some((name, value)) = &self.first {
-            then(name, value);
-        }
-        if let Some(more) = &self.more {
-            more.iter().for_each(|(name, value)| then(name, value));
-        }
+    pub(crate) const fn first_line(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.first.as_ref()
+    }
+
+    /// All lines but the first.
+    #[inline]
+    pub(crate) fn more_lines(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.more.iter().flat_map(|more| more.iter())
     }
 
     /// How many lines there are.

@@ -10,7 +10,7 @@
 //!   └──┬───┘ ─ must wait ─► └───┬───┘             └───┬───┘ ◄─ all flushed ── └───┬───┘
 //!      └─────────┬──────────────┘                     └────────────┬──────────────┘
 //!                ▼                                                 ▼
-//!              Close                                   Close(Immediate | Linger)
+//!              Close                              Close(Immediate | Linger | Reset)
 //!
 //!           run ◄── waker ◄── application (a job, a future, a body source)
 //!           handle_timeout ◄── the driver's clock, at deadline()
@@ -60,7 +60,8 @@ use crate::turn::Turn;
 /// A flow is *finished* when the read side says [`Close`](ReadOperation::Close) and the write side says
 /// [`Close`](WriteOperation::Close): the driver then closes the transport. While the write side says
 /// `Close(`[`Linger`](CloseKind::Linger)`)` and the read side still says `Read`, the driver shuts its sending half down
-/// and reads on; the flow bounds that in time and bytes.
+/// and reads on; the flow bounds that in time and bytes. A flow that says `Close(`[`Reset`](CloseKind::Reset)`)` is
+/// finished, and its driver closes the transport with a reset. What a finished flow says does not change any more.
 ///
 /// [`drive::turn`](crate::drive::turn) is all of this as code for readiness and blocking drivers.
 pub trait Flow: Send + 'static {
@@ -112,7 +113,8 @@ pub trait Flow: Send + 'static {
     /// *Command.* Finish what has begun, begin nothing more (law 7).
     fn drain(&mut self, turn: &mut Turn<'_>);
 
-    /// *Command.* End now: both sides say `Close`, nothing more is written.
+    /// *Command.* End now: both sides say `Close`, nothing more is written. A driver that does not take another turn asks
+    /// [`is_reset`] before it closes the transport.
     fn abort(&mut self, reason: AbortReason);
 
     // ---- outputs: taken by the driver ----
@@ -159,6 +161,13 @@ pub enum CloseKind {
     Immediate,
     /// Shut the sending half down and read on while the flow says so, that the peer reads the answer and not a reset.
     Linger,
+    /// What was sent is not all that should have been, and an orderly end would make it seem so: close with a reset. For
+    /// messages whose end is the connection's end, and for no others: where a length or a last chunk is missing the peer
+    /// sees that by itself, and a reset could cost it bytes that are still on their way.
+    ///
+    /// On TCP that is SO_LINGER with a time of zero before close(2). A transport that knows no resets closes as a broken
+    /// one would: without `close_notify` in TLS.
+    Reset,
 }
 
 /// A set of those who can unblock a flow.
@@ -463,6 +472,12 @@ impl<F: Flow + ?Sized> Flow for Box<F> {
     fn take_output(&mut self, max: usize, out: &mut Vec<Bytes>) {
         (**self).take_output(max, out);
     }
+}
+
+/// Whether `flow` says that its transport is to be closed with a [reset](CloseKind::Reset).
+#[must_use]
+pub fn is_reset<F: Flow + ?Sized>(flow: &F) -> bool {
+    flow.next_write_operation() == WriteOperation::Close(CloseKind::Reset)
 }
 
 /// Whether both sides of `flow` say `Close`: the transport may be closed.

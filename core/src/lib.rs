@@ -49,6 +49,11 @@
 //!     fn shutdown_write(&mut self) -> io::Result<()> {
 //!         self.0.shutdown(Shutdown::Write)
 //!     }
+//!     fn reset(&mut self) -> io::Result<()> {
+//!         // SO_LINGER with a time of zero: a real driver sets it (`socket2` does), so that an answer that was cut off is
+//!         // not taken for complete.
+//!         Ok(())
+//!     }
 //! }
 //!
 //! fn serve_one(listener: &TcpListener, protocol: &impl Protocol) -> io::Result<()> {
@@ -97,6 +102,9 @@
 
 pub mod app;
 mod buf;
+#[cfg(test)]
+#[path = "../tests/diagrams/mod.rs"]
+mod diagrams;
 pub mod drive;
 pub mod etx;
 pub mod fields;

@@ -216,6 +216,9 @@ impl Wire for Stuck {
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
+    fn reset(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

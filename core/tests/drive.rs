@@ -4,8 +4,8 @@ use core::task::Waker;
 use core::time::Duration;
 use std::io::{ErrorKind, IoSlice};
 
-use anabranch_core::drive::{self, Budget, Progress, Readiness, Wire};
-use anabranch_core::flow::is_finished;
+use anabranch_core::drive::{self, Budget, Progress, Readiness, Waking, Wire};
+use anabranch_core::flow::{is_finished, is_reset};
 use anabranch_core::testing::{Behaviour, Io, ManualClock, Probe, ScriptedWire, wire_suite};
 use anabranch_core::{
     AbortReason, CloseKind, CloseReason, Dates, DeadlineKind, Flow, InputEnd, Instant, Job, Pool,
@@ -31,7 +31,7 @@ impl Driver {
         }
     }
 
-    fn turn(&mut self, flow: &mut dyn Flow, wire: &mut ScriptedWire) -> Progress {
+    fn turn(&mut self, flow: &mut dyn Flow, wire: &mut impl Wire) -> Progress {
         let (mut dates, mut pool) = (Dates::none(), Pool::default());
         let mut turn = Turn::new(self.now, &mut dates, Waker::noop(), &mut pool);
         let mut run_here = |job: Job| {
@@ -45,8 +45,10 @@ impl Driver {
 
 /// Holds `driver`'s turn to the laws.
 fn assert_lawful(mut driver: Driver) {
+    let waking = driver.readiness.waking;
     let take_turn = |flow: &mut dyn Flow, wire: &mut ScriptedWire, readiness: &mut Readiness| {
         driver.readiness = *readiness;
+        driver.readiness.waking = waking;
         let progress = driver.turn(flow, wire);
         *readiness = driver.readiness;
         progress
@@ -76,6 +78,9 @@ fn echo() -> Probe<Echo> {
 fn turn_keeps_the_laws_whatever_the_size_of_a_read() {
     for read_size in [1, 2, 5, 64, 4096] {
         assert_lawful(Driver::new(read_size));
+        let mut polled = Driver::new(read_size);
+        polled.readiness = Readiness::polled();
+        assert_lawful(polled);
     }
 }
 
@@ -108,6 +113,9 @@ fn completion_turn(flow: &mut dyn Flow, wire: &mut ScriptedWire, readiness: &mut
             WriteOperation::Yield | WriteOperation::Close(_) => {}
         }
         if is_finished(flow) {
+            if is_reset(flow) {
+                let _ = wire.reset();
+            }
             return Progress::Finished(flow.close_reason().expect("a finished flow has a reason"));
         }
         if !readiness.readable || flow.next_read_operation() != ReadOperation::Read {
@@ -204,4 +212,104 @@ fn hangup_makes_a_short_read_not_the_last() {
     let mut wire = ScriptedWire::new().then("last").then_eof();
     assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Finished(CloseReason::PeerClosed));
     assert_eq!(wire.sent(), b"last");
+}
+
+/// A task's stream: a wake comes only for a direction that has said `Pending`, and to the waker it was polled with last.
+struct Polled {
+    wire: ScriptedWire,
+    read_pending: bool,
+    write_pending: bool,
+    shutdowns_refused: usize,
+}
+
+impl Polled {
+    fn new(wire: ScriptedWire) -> Self {
+        Self { wire, read_pending: false, write_pending: false, shutdowns_refused: 0 }
+    }
+
+    /// The task is polled anew, maybe with another waker.
+    fn poll(&mut self, driver: &mut Driver, flow: &mut dyn Flow) -> Progress {
+        self.read_pending = false;
+        self.write_pending = false;
+        driver.turn(flow, self)
+    }
+
+    /// Fails unless the task is woken by all that the flow waits for on the wire.
+    #[track_caller]
+    fn assert_wakes_for(&self, flow: &dyn Flow) {
+        if flow.next_read_operation() == ReadOperation::Read {
+            assert!(self.read_pending, "the flow reads, and nothing wakes the task when bytes come");
+        }
+        if flow.next_write_operation() == WriteOperation::Write {
+            assert!(self.write_pending, "the flow writes, and nothing wakes the task when there is room");
+        }
+    }
+}
+
+impl Wire for Polled {
+    fn read(&mut self, into: &mut BytesMut) -> std::io::Result<usize> {
+        let result = self.wire.read(into);
+        self.read_pending = result.is_err();
+        result
+    }
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        let result = self.wire.write(slices);
+        self.write_pending = result.is_err();
+        result
+    }
+    fn shutdown_write(&mut self) -> std::io::Result<()> {
+        if self.shutdowns_refused > 0 {
+            self.shutdowns_refused -= 1;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.wire.shutdown_write()
+    }
+    fn reset(&mut self) -> std::io::Result<()> {
+        self.wire.reset()
+    }
+}
+
+#[test]
+fn turn_of_a_task_ends_only_when_the_wire_wakes_for_all_that_the_flow_wants() {
+    let (mut driver, mut flow) = (Driver::new(4096), echo());
+    driver.readiness = Readiness::polled();
+    assert_eq!(driver.readiness.waking, Waking::AfterWouldBlock);
+    let script = ScriptedWire::new().then("one").then("two").then_would_block().then("three");
+    let mut stream = Polled::new(script.with_max_write(2).with_room(4));
+
+    assert_eq!(stream.poll(&mut driver, &mut flow), Progress::Blocked);
+    stream.assert_wakes_for(&flow);
+    assert_eq!((stream.wire.sent(), stream.wire.unread()), (&b"onet"[..], 5));
+    // A poll for another reason, and with another waker: both directions are asked again.
+    assert_eq!(stream.poll(&mut driver, &mut flow), Progress::Blocked);
+    stream.assert_wakes_for(&flow);
+    stream.wire.make_room(100);
+    assert_eq!(stream.poll(&mut driver, &mut flow), Progress::Blocked);
+    stream.assert_wakes_for(&flow);
+    assert_eq!(stream.wire.sent(), b"onetwothree");
+    flow.abort(AbortReason::Requested);
+}
+
+/// Says goodbye to whatever comes, and lingers.
+struct Goodbye;
+
+impl Behaviour for Goodbye {
+    fn input(&mut self, io: &mut Io, _: &[u8]) {
+        io.send("goodbye");
+        io.linger(CloseReason::Finished);
+    }
+}
+
+#[test]
+fn shutdown_that_would_block_is_asked_for_again() {
+    let mut driver = Driver::new(4096);
+    let mut flow = Probe::new(Goodbye, Default::default(), driver.now);
+    let mut stream = Polled::new(ScriptedWire::new().then("x"));
+    stream.shutdowns_refused = 2;
+    for expected in [0, 1, 1] {
+        assert_eq!(stream.poll(&mut driver, &mut flow), Progress::Blocked);
+        assert_eq!(stream.wire.counts().shutdowns, expected);
+        driver.readiness.readable = true;
+    }
+    flow.abort(AbortReason::Requested);
 }

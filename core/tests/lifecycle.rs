@@ -3,6 +3,8 @@
 //! The server is small, one connection served and one refused, so that all of its states are seen. Two states are the
 //! same when whoever drives the server could not tell them apart by its answers.
 
+mod diagrams;
+
 use core::time::Duration;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -279,4 +281,26 @@ fn phases_move_by_these_causes_and_no_others() {
         ("Suspended", "Stopped", "abort"),
     ]);
     assert_eq!(moves, expected);
+}
+
+#[test]
+fn book_shows_every_phase_by_all_that_can_happen() {
+    diagrams::hold("docs/state-machines.md", "<!-- server -->\n", "<!-- end -->\n", &table());
+}
+
+/// The phases that are seen next, for each phase and all that can happen in it.
+fn table() -> String {
+    const PHASES: [&str; 5] = ["Running", "Suspended", "Draining", "Aborting", "Stopped"];
+    let (_, moves) = walk();
+    let mut text = format!("| | {} |\n|---|{}\n", PHASES.join(" | "), "---|".repeat(PHASES.len()));
+    for (name, _) in ALL {
+        let cells = PHASES.map(|from| {
+            let next =
+                moves.iter().filter(|(before, _, by)| *before == from && by == name).map(|(_, to, _)| *to);
+            let next: Vec<_> = next.collect();
+            if next.is_empty() { "·".to_owned() } else { format!("→ {}", next.join(", ")) }
+        });
+        text += &format!("| {name} | {} |\n", cells.join(" | "));
+    }
+    text
 }

@@ -204,6 +204,21 @@ impl Client {
         std::mem::take(&mut self.received)
     }
 
+    /// Everything up to the end, which must be a reset.
+    pub(crate) fn rest_before_reset(&mut self) -> Vec<u8> {
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => panic!("an orderly end, after {:?}", text(&self.received)),
+                Ok(more) => self.received.extend_from_slice(&buffer[..more]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    return std::mem::take(&mut self.received);
+                }
+                Err(error) => panic!("the server did not close: {error}"),
+            }
+        }
+    }
+
     /// How many bytes come before the end, be it a reset.
     pub(crate) fn rest_count(&mut self) -> u64 {
         let mut count = self.received.len() as u64;

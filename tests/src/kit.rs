@@ -109,6 +109,9 @@ impl Wire for Socket<'_> {
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
     }
+    fn reset(&mut self) -> io::Result<()> {
+        SockRef::from(self.0).set_linger(Some(Duration::ZERO))
+    }
 }
 
 /// Lets `read` fill the room there is in `into`, and keeps what it says it filled.

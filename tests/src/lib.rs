@@ -1,6 +1,7 @@
 //! What spans crates: two tiny drivers that keep the shape of `Flow` honest, beside the bindings proper.
 
 pub mod book;
+pub mod faults;
 pub mod kit;
 pub mod poll_driver;
 pub mod poll_server;

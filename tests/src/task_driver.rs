@@ -7,21 +7,30 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use anabranch_core::drive::{Progress, Readiness, Wire};
-use anabranch_core::{AbortReason, CloseReason, Flow, Instant, ReadOperation, WriteOperation};
+use anabranch_core::{AbortReason, CloseReason, Flow, Instant};
 use async_io::Timer;
 use bytes::BytesMut;
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::kit::{Control, DRAIN, Lent, NOTHING, fill};
 
+/// A stream that can be told to end as a broken one would.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Its end, which comes next, is a reset, if it knows such a thing.
+    ///
+    /// # Errors
+    /// Whatever keeps it from that.
+    fn reset(&mut self) -> io::Result<()>;
+}
+
 /// Serves one connection.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn serve<S: Stream>(
     flow: Box<dyn Flow>,
     stream: S,
     control: Arc<Control>,
     lent: Lent,
 ) -> CloseReason {
-    let readiness = Readiness::ready();
+    let readiness = Readiness::polled();
     let mut task = Task { flow, stream, readiness, lent, timer: Timer::never(), armed: Instant::NEVER };
     poll_fn(|cx| task.poll(&control, cx)).await
 }
@@ -35,7 +44,7 @@ struct Task<S> {
     armed: Instant,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
+impl<S: Stream> Task<S> {
     fn poll(&mut self, control: &Control, cx: &mut Context<'_>) -> Poll<CloseReason> {
         match control.take(cx.waker()) {
             NOTHING => {}
@@ -66,53 +75,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         }
     }
 
-    /// Turns until the stream itself says `Pending` on each side that the flow wants: only then does it wake the task.
+    /// Everything that can be done now.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        loop {
-            self.readiness.readable = true;
-            self.readiness.writable = true;
-            let waker = cx.waker().clone();
-            let mut wire = PollWire { stream: &mut self.stream, cx, read_waits: false, write_waits: false };
-            match self.lent.turn(&mut *self.flow, &mut wire, &mut self.readiness, &waker) {
-                Progress::Finished(reason) => return Poll::Ready(reason),
-                Progress::Again => {
-                    waker.wake();
-                    return Poll::Pending;
-                }
-                Progress::Blocked => {}
-            }
-            let reads = self.flow.next_read_operation() == ReadOperation::Read;
-            let writes = self.flow.next_write_operation() == WriteOperation::Write;
-            if (!reads || wire.read_waits) && (!writes || wire.write_waits) {
-                return Poll::Pending;
-            }
+        let waker = cx.waker().clone();
+        let mut wire = PollWire { stream: &mut self.stream, cx };
+        match self.lent.turn(&mut *self.flow, &mut wire, &mut self.readiness, &waker) {
+            Progress::Finished(reason) => return Poll::Ready(reason),
+            Progress::Again => waker.wake(),
+            // The stream has said `Pending` for whatever the flow wants of it: it wakes the task.
+            Progress::Blocked => {}
         }
+        Poll::Pending
     }
 }
 
 struct PollWire<'a, 'c, S> {
     stream: &'a mut S,
     cx: &'a mut Context<'c>,
-    read_waits: bool,
-    write_waits: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire for PollWire<'_, '_, S> {
+impl<S: Stream> Wire for PollWire<'_, '_, S> {
     fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
-        let Self { stream, cx, read_waits, .. } = self;
-        fill(into, |room| or_would_block(Pin::new(&mut **stream).poll_read(cx, room), read_waits))
+        fill(into, |room| or_would_block(Pin::new(&mut *self.stream).poll_read(self.cx, room)))
     }
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let polled = Pin::new(&mut *self.stream).poll_write_vectored(self.cx, slices);
-        or_would_block(polled, &mut self.write_waits)
+        or_would_block(Pin::new(&mut *self.stream).poll_write_vectored(self.cx, slices))
     }
     fn shutdown_write(&mut self) -> io::Result<()> {
-        or_would_block(Pin::new(&mut *self.stream).poll_close(self.cx), &mut false)
+        or_would_block(Pin::new(&mut *self.stream).poll_close(self.cx))
+    }
+    fn reset(&mut self) -> io::Result<()> {
+        self.stream.reset()
     }
 }
 
-fn or_would_block<T>(polled: Poll<io::Result<T>>, waits: &mut bool) -> io::Result<T> {
-    *waits = polled.is_pending();
+fn or_would_block<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
     match polled {
         Poll::Ready(result) => result,
         Poll::Pending => Err(ErrorKind::WouldBlock.into()),

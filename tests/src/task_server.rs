@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use anabranch_core::testing::driver_suite::Peer;
 use anabranch_core::{ConnectionId, ConnectionInfo, Job, Protocol};
@@ -14,10 +15,11 @@ use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::future::block_on;
 use futures_lite::io::{AsyncReadExt, BlockOn};
+use socket2::SockRef;
 
 use crate::kit::Control;
 use crate::kit::{Clock, Lent, lane, listen};
-use crate::task_driver::serve;
+use crate::task_driver::{Stream, serve};
 
 /// A set of tasks that serve connections; stops when it is dropped.
 #[expect(missing_debug_implementations, reason = "a test's server has nothing to show")]
@@ -43,7 +45,7 @@ impl TaskServer {
     }
 
     /// Serves a stream.
-    pub fn spawn(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    pub fn spawn(&self, stream: impl Stream + Send + 'static) {
         let control = Arc::new(Control::default());
         let mut controls = self.controls.lock().unwrap();
         controls.push(control.clone());
@@ -122,6 +124,12 @@ impl AsyncWrite for Socket {
     }
 }
 
+impl Stream for Socket {
+    fn reset(&mut self) -> io::Result<()> {
+        SockRef::from(self.0.get_ref()).set_linger(Some(Duration::ZERO))
+    }
+}
+
 /// Two pipes, as one stream.
 struct Pipes(piper::Reader, Option<piper::Writer>);
 
@@ -148,5 +156,12 @@ impl AsyncWrite for Pipes {
     fn poll_close(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.1 = None;
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Stream for Pipes {
+    /// A pipe's end is all it can say.
+    fn reset(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -67,7 +67,9 @@ impl<S: Service> Serve<S> {
         data: Bytes,
         turn: &mut Turn<'_>,
     ) {
-        self.decline_body(id, turn);
+        if self.exchange.is_some() {
+            self.decline_body(id, turn);
+        }
         let sent = data.len() as u64;
         match self.connection.reply(id, status, fields, data, turn) {
             Ok(sends) => {

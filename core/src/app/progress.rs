@@ -10,7 +10,7 @@ use super::exchange::Stage;
 use super::failure::Failure;
 use super::observer::RequestEnd;
 use super::pipe::{Appetite, Feed};
-use super::serve::Serve;
+use super::serve::{Offered, Serve};
 use super::service::Service;
 use crate::flow::ReadOperation;
 use crate::info::ExchangeId;
@@ -199,35 +199,40 @@ impl<S: Service> Serve<S> {
         }
     }
 
-    /// Output that a write left behind is held from now on: it lets go of read buffers, and counts against the process's
+    /// Output that a write left behind, `pending` bytes, is held from now on: it lets go of read buffers, and counts against the process's
     /// budget. While that is spent nothing more is made until the peer has taken what there is.
     #[inline]
-    pub(super) fn tend_output(&mut self) {
-        let pending = self.connection.pending_output();
+    pub(super) fn tend_output(&mut self, pending: usize) {
         if pending > 0 {
             self.connection.detach_output();
         }
         // Most answers are taken by their first write, and never touch what all threads share.
-        if self.output_offered || self.output_charge.is_some() {
+        if self.offered != Offered::Nothing || self.output_charge.is_some() {
             self.charge_output(pending);
         }
     }
 
+    #[inline(never)]
     fn charge_output(&mut self, pending: usize) {
         if pending == 0 {
             self.output_charge = None;
             return;
         }
-        if !self.output_offered {
+        if self.offered == Offered::Nothing {
             return;
         }
-        match &mut self.output_charge {
-            Some(charge) if charge.bytes() >= pending => charge.shrink(charge.bytes() - pending),
-            Some(charge) => {
-                let _ = charge.grow(pending - charge.bytes());
+        let granted = match &mut self.output_charge {
+            Some(charge) if charge.bytes() >= pending => {
+                charge.shrink(charge.bytes() - pending);
+                true
             }
-            None => self.output_charge = self.shared.memory.charge(pending),
-        }
+            Some(charge) => charge.grow(pending - charge.bytes()),
+            None => {
+                self.output_charge = self.shared.memory.charge(pending);
+                self.output_charge.is_some()
+            }
+        };
+        self.offered = if granted { Offered::Waits } else { Offered::OverBudget };
     }
 
     /// Whether more output may be made.
@@ -235,6 +240,7 @@ impl<S: Service> Serve<S> {
         let pending = self.connection.pending_output();
         pending == 0
             || (pending < self.shared.settings.limits.max_output_bytes
+                && self.offered != Offered::OverBudget
                 && self.shared.memory.held() < self.shared.memory.limit())
     }
 

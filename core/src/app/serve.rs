@@ -46,8 +46,7 @@ pub(crate) struct Serve<S> {
     pub(super) exchange: Option<Box<Exchange>>,
     pub(super) track: Option<Box<Track>>,
     pub(super) output_charge: Option<Charge>,
-    /// What waits to be sent has been offered to the driver, and was not all taken.
-    pub(super) output_offered: bool,
+    pub(super) offered: Offered,
     /// Makes the flow that takes over, once the switch is flushed.
     pub(super) next: Option<MakeFlow>,
     pub(super) opening: Opening,
@@ -60,6 +59,17 @@ pub(crate) enum Opening {
     Open,
     /// With a refusal, at the first run or read: the server has as many connections as it may.
     Overloaded,
+}
+
+/// What became of the output that was offered to the driver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Offered {
+    /// It was taken, or there was none.
+    Nothing,
+    /// It waits for the peer.
+    Waits,
+    /// It waits, and the process's budget has no room for it.
+    OverBudget,
 }
 
 /// A handler, a future or a body source panicked.
@@ -80,7 +90,7 @@ impl<S: Service> Serve<S> {
             exchange: None,
             track: None,
             output_charge: None,
-            output_offered: false,
+            offered: Offered::Nothing,
             next: None,
             opening,
         }
@@ -88,7 +98,8 @@ impl<S: Service> Serve<S> {
 
     /// Refuses a connection that there is no room for, before anything of it is looked at.
     fn open(&mut self, turn: &mut Turn<'_>) {
-        if core::mem::replace(&mut self.opening, Opening::Open) == Opening::Overloaded {
+        if self.opening == Opening::Overloaded {
+            self.opening = Opening::Open;
             self.connection.refuse_connection(Refusal::Overloaded, turn);
         }
     }
@@ -154,7 +165,9 @@ impl<S: Service> Flow for Serve<S> {
 
     fn report_write_result(&mut self, result: WriteResult, turn: &mut Turn<'_>) {
         self.connection.report_write_result(result, turn);
-        self.output_offered &= self.connection.pending_output() > 0;
+        if self.connection.pending_output() == 0 {
+            self.offered = Offered::Nothing;
+        }
         if result == WriteResult::Closed {
             self.abandon_if_closed(turn);
         }
@@ -168,11 +181,17 @@ impl<S: Service> Flow for Serve<S> {
 
     fn run(&mut self, turn: &mut Turn<'_>) {
         self.open(turn);
-        self.tend_output();
+        let mut pending = self.connection.pending_output();
+        self.tend_output(pending);
         if self.exchange.is_some() || self.connection.has_kept_input() {
             self.progress(turn);
+            pending = self.connection.pending_output();
         }
-        self.output_offered = self.connection.pending_output() > 0;
+        self.offered = match self.offered {
+            _ if pending == 0 => Offered::Nothing,
+            Offered::Nothing => Offered::Waits,
+            waiting => waiting,
+        };
     }
 
     fn drain(&mut self, turn: &mut Turn<'_>) {

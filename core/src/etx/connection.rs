@@ -159,7 +159,8 @@ impl Connection {
                 until: after(now, self.settings.linger_timeout),
                 bytes_left: self.settings.max_linger_bytes,
             },
-            CloseKind::Linger | CloseKind::Immediate => Phase::Finished,
+            // An answer ends with a byte of its own: no reset is needed to tell that one is incomplete.
+            CloseKind::Linger | CloseKind::Immediate | CloseKind::Reset => Phase::Finished,
         };
     }
 

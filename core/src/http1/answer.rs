@@ -207,12 +207,17 @@ impl Connection {
     }
 
     /// *Command.* The answer's body failed half-way: what is queued goes out, and the connection ends without the body's
-    /// end, so that the peer knows it for incomplete. Only a body that ends with the connection (HTTP/1.0, no length) has no
-    /// end to be missed (RFC 9112 §8).
+    /// end, so that the peer knows it for incomplete. A body that ends with the connection (HTTP/1.0, no length) has no end
+    /// to be missed: there the connection ends with a [reset](crate::CloseKind::Reset) (RFC 9112 §8).
     pub fn cut(&mut self, id: ExchangeId, turn: &mut Turn<'_>) {
-        if self.begun(id).is_ok() {
+        if let Ok(work) = self.begun(id) {
+            let ends_with_connection = work.answer == AnswerBody::UntilClose;
             self.reason.get_or_insert(CloseReason::ApplicationFailed);
-            self.state.end();
+            if ends_with_connection {
+                self.state.reset();
+            } else {
+                self.state.end();
+            }
             self.receive_deadline = Instant::NEVER;
             self.flushed(turn.now);
         }

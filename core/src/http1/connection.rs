@@ -21,9 +21,11 @@ use super::limits::Settings;
 use super::receive::Step;
 use super::refusal::Refusal;
 use super::state::{Receiving, Sending, State};
-use super::work::{BodyRest, RequestFacts, Taking, Work};
+use super::work::{AnswerBody, BodyRest, RequestFacts, Taking, Work};
 use crate::buf::keep_tail;
-use crate::flow::{AbortReason, CloseReason, InputEnd, ReadOperation, WriteOperation, WriteResult};
+use crate::flow::{
+    AbortReason, CloseKind, CloseReason, InputEnd, ReadOperation, WriteOperation, WriteResult,
+};
 use crate::info::ExchangeId;
 use crate::time::Instant;
 use crate::turn::{Pool, Turn};
@@ -117,7 +119,7 @@ impl Connection {
     #[inline]
     pub fn poll_event(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> Option<Event> {
         // As a rule a request comes alone: nothing is behind it. A body may have come to its end all the same.
-        if input.is_empty() && !self.has_kept_input() && self.state.receiving != Receiving::Body {
+        if input.is_empty() && self.state.receiving != Receiving::Body && !self.has_kept_input() {
             return None;
         }
         self.next_event(input, turn)
@@ -441,12 +443,23 @@ impl Connection {
         if !self.state.is_finished() && (self.reason.is_none() || self.pending_output() > 0) {
             self.reason = Some(reason);
         }
-        self.state.close();
+        self.state.close(if self.would_seem_complete() { CloseKind::Reset } else { CloseKind::Immediate });
         self.refused = None;
         self.work = None;
         self.receive_deadline = Instant::NEVER;
         self.write_deadline = Instant::NEVER;
         self.handler_deadline = Instant::NEVER;
+    }
+
+    /// Whether an orderly end, here and now, would make a peer take an answer for complete that is not: one whose end is
+    /// the connection's (RFC 9112 §8).
+    fn would_seem_complete(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| work.answer == AnswerBody::UntilClose)
+            && match self.state.sending {
+                Sending::Body => true,
+                Sending::Done | Sending::Ending(_) => self.pending_output() > 0,
+                Sending::Idle | Sending::Owed | Sending::Switched | Sending::Closed(_) => false,
+            }
     }
 
     #[inline]

@@ -49,12 +49,12 @@ impl Connection {
         self.release(turn.pool);
     }
 
-    /// *Question.* The nearest deadline.
+    /// *Question.* The nearest deadline; of two at one instant, the one that [`handle_timeout`](Self::handle_timeout) goes by.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
-        let mut nearest = Deadline { at: self.receive_deadline, kind: self.receive_kind() };
+        let mut nearest = Deadline { at: self.write_deadline, kind: DeadlineKind::WriteStall };
         for (at, kind) in
-            [(self.write_deadline, DeadlineKind::WriteStall), (self.handler_deadline, DeadlineKind::Handler)]
+            [(self.receive_deadline, self.receive_kind()), (self.handler_deadline, DeadlineKind::Handler)]
         {
             if at < nearest.at {
                 nearest = Deadline { at, kind };

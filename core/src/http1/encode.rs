@@ -114,16 +114,16 @@ pub(crate) fn plain_head(
         status_line(out, status);
         opening_lines(out, turn.dates.line(turn.now), server);
     }
-    fields.for_each_line(|name, value| {
+    match fields.first_line() {
         // The one that nearly every answer has.
-        if *name == CONTENT_TYPE {
+        Some((name, value)) if *name == CONTENT_TYPE => {
             out.extend_from_slice(b"content-type: ");
             out.extend_from_slice(value.as_bytes());
             out.extend_from_slice(b"\r\n");
-        } else {
-            line(out, name.as_str(), value);
+            fields.more_lines().for_each(|(name, value)| line(out, name.as_str(), value));
         }
-    });
+        _ => fields.iter().for_each(|(name, value)| line(out, name.as_str(), value)),
+    }
     content_length(out, length, b"\r\n\r\n");
 }
 

@@ -464,4 +464,66 @@ mod tests {
             !facts(Version::HTTP_11, &[("Host", "a"), ("Expect", "100-continue")]).unwrap().expects_continue
         );
     }
+
+    /// Each has the length and the first letter of a name that matters.
+    const LOOKALIKES: [&str; 6] =
+        ["hash", "export", "upwards", "connexions", "content-lingth", "transfer-incoding"];
+
+    #[test]
+    fn names_that_only_look_like_framing_say_nothing() {
+        let plain = facts(Version::HTTP_11, &[("Host", "a")]).unwrap();
+        for name in LOOKALIKES {
+            for value in ["close", "chunked", "7", "100-continue", "b/c"] {
+                let facts = facts(Version::HTTP_11, &[("Host", "a"), (name, value)]).unwrap();
+                assert_eq!(format!("{facts:?}"), format!("{plain:?}"), "{name}: {value}");
+            }
+            assert_eq!(facts(Version::HTTP_11, &[(name, "a")]).unwrap_err(), Refusal::MissingHost, "{name}");
+        }
+    }
+
+    #[test]
+    fn members_that_only_look_like_options_say_nothing() {
+        let of = |fields: &[(&str, &str)]| facts(Version::HTTP_11, fields).unwrap();
+        assert!(of(&[("Host", "a"), ("Connection", "cloze")]).persistent);
+        let offer = [("Host", "a"), ("Upgrade", "x"), ("Connection", "upgrabe")];
+        assert!(!of(&offer).offers_upgrade);
+        let offer = [("Host", "a"), ("Upgrade", "x"), ("Connection", "x, Upgrade")];
+        assert!(of(&offer).offers_upgrade);
+        assert!(!facts(Version::HTTP_10, &[("Connection", "keep-alife")]).unwrap().persistent);
+        assert!(!facts(Version::HTTP_10, &[("Connection", "a, keep-alife")]).unwrap().persistent);
+        assert_eq!(
+            body(&[("Transfer-Encoding", "gzip"), ("Transfer-Encoding", "br")]),
+            Err(Refusal::BadTransferEncoding)
+        );
+        assert_eq!(body(&[("Transfer-Encoding", "gzip, br, chunked")]), Err(Refusal::UnknownTransferCoding));
+    }
+
+    #[test]
+    fn a_host_is_remembered_as_one() {
+        assert!(facts(Version::HTTP_11, &[("Host", "a")]).unwrap().has_host);
+        assert!(facts(Version::HTTP_11, &[("Host", "a"), ("Connection", "close")]).unwrap().has_host);
+        assert!(!facts(Version::HTTP_10, &[]).unwrap().has_host);
+    }
+
+    #[test]
+    fn authorities_that_need_a_closer_look() {
+        for good in ["a%20b:80", "%41:", "[vF.a]", "[v1.:]", "[v12ab.a-b!c]:1"] {
+            assert!(is_authority(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "a%20b:x",
+            "a%20b:80:1",
+            "%20 :80",
+            ":",
+            "[v.a]",
+            "[v1.]",
+            "[v1]",
+            "[vg.a]",
+            "[v1.a b]",
+            "[v1..@]",
+            "[v1.a]:x",
+        ] {
+            assert!(!is_authority(bad.as_bytes()), "{bad}");
+        }
+    }
 }

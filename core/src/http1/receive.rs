@@ -38,12 +38,13 @@ impl Connection {
     /// # Errors
     /// [`Misuse::StaleExchange`].
     pub fn want_body(&mut self, id: ExchangeId, turn: &mut Turn<'_>) -> Result<(), Misuse> {
-        let may_continue = self.state.sending == Sending::Owed;
+        // Whose request was refused meanwhile is not told to go on.
+        let is_read = self.state.receiving == Receiving::Body;
         let work = self.exchange(id)?;
         match work.body.taking {
             Taking::Held => {
                 work.body.since = turn.now;
-                if work.request.expects_continue && !work.request.continued && may_continue {
+                if work.request.expects_continue && !work.request.continued && is_read {
                     work.request.continued = true;
                     encode::interim(work.output.buffer(), StatusCode::CONTINUE, &Fields::new());
                 }
@@ -52,7 +53,7 @@ impl Connection {
             Taking::Wanted | Taking::Dropped => return Ok(()),
         }
         work.body.taking = Taking::Wanted;
-        if self.state.receiving == Receiving::Body {
+        if is_read {
             self.handler_deadline = Instant::NEVER;
         }
         self.arm_body(turn.now);
@@ -91,15 +92,16 @@ impl Connection {
         if work.body.taking == Taking::Dropped {
             return Ok(());
         }
-        let was_held = work.body.taking == Taking::Held;
-        work.body.taking = Taking::Dropped;
+        let before = core::mem::replace(&mut work.body.taking, Taking::Dropped);
         let waits = work.request.expects_continue && !work.request.continued;
         match work.body.declared {
             BodyLength::Empty => {}
             BodyLength::Known(length) if length <= limit && !waits => {
                 if receiving == Receiving::Body {
-                    if was_held {
-                        work.body.since = turn.now;
+                    match before {
+                        Taking::Held => work.body.since = turn.now,
+                        Taking::Paused => work.body.since += turn.now - work.body.paused_at,
+                        Taking::Wanted | Taking::Dropped => {}
                     }
                     self.arm_body(turn.now);
                 }

@@ -12,19 +12,19 @@
 //!               Head      ──► Closed     end
 //!               Body      ──► Done       request_complete
 //!               Body      ──► Lingering  drop_rest, refuse
-//!               Body      ──► Closed     end
+//!               Body      ──► Closed     end, reset
 //!               Done      ──► Idle       settle
 //!               Done      ──► Lingering  drop_rest, refuse, settle
 //!               Done      ──► Switched   switch
-//!               Done      ──► Closed     end, settle
-//!               Lingering ──► Closed     end, input_closed
+//!               Done      ──► Closed     end, reset, settle
+//!               Lingering ──► Closed     end, input_closed, reset
 //!               Closed    ──► Lingering  linger_instead
 //!   sending     Idle      ──► Owed       refuse, request_begun
 //!               Idle      ──► Ending     end
 //!               Owed      ──► Body       answer_begun
 //!               Owed      ──► Switched   switch
 //!               Body      ──► Done       answer_complete
-//!               Body      ──► Ending     end
+//!               Body      ──► Ending     end, reset
 //!               Done      ──► Idle       settle
 //!               Done      ──► Ending     settle
 //!               Ending    ──► Closed     flushed
@@ -32,9 +32,9 @@
 //!
 //! `close` is left out: it closes both halves from anywhere.
 //!
-//! Every move is here; `connection.rs` says when, this file says whether and whereto. [`State::allows`] is the table of what
-//! may be said when. A test says all of it in every state that is ever reached, holds what comes of it to its laws, and
-//! draws the page above.
+//! Every move is a row of one table, [`State::next`]; `connection.rs` says when, this file says whether and whereto. A test
+//! says all of it in every state that is ever reached, holds what comes of it to its laws, and draws the page above. All
+//! states by all that is said stand in `docs/state-machines.md`.
 
 use crate::flow::CloseKind;
 
@@ -90,11 +90,12 @@ pub(crate) enum Persistence {
     WeEnd,
 }
 
-/// What a connection says to its state; whatever is not listed may be said at any time.
+/// What a connection says to its state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Said {
     HeadBegun,
     RequestBegun,
+    RequestWithBodyBegun,
     PeerEnds,
     WeEnd,
     RequestComplete,
@@ -103,9 +104,15 @@ pub(crate) enum Said {
     Refuse,
     DropRest,
     Switch,
+    Settle,
+    SettleWithLeftover,
     End,
+    Reset,
     LingerInstead,
+    Flushed,
     InputClosed,
+    Close,
+    CloseByReset,
 }
 
 /// Both halves.
@@ -121,74 +128,146 @@ impl State {
     pub(crate) const OWED: Self =
         Self { receiving: Receiving::Done, sending: Sending::Owed, persistence: Persistence::Persist };
 
-    /// Whether `said` makes sense here: what the connection sees to before it says so.
-    pub(crate) const fn allows(self, said: Said) -> bool {
-        use Receiving::{Body, Closed, Done, Head, Idle, Lingering};
-        let (receiving, sending) = (self.receiving, self.sending);
-        match said {
-            Said::HeadBegun => matches!((receiving, sending), (Idle, Sending::Idle)),
-            Said::RequestBegun => matches!((receiving, sending), (Idle | Head, Sending::Idle)),
-            Said::PeerEnds => {
-                matches!((receiving, sending), (Body | Done, Sending::Owed))
-                    && matches!(self.persistence, Persistence::Persist)
+    /// The table: what may be said where, and what comes of it. `None` is what the connection sees to that it is not said.
+    #[inline(always)]
+    const fn next(self, said: Said) -> Option<Self> {
+        use Persistence::{PeerEnds, Persist, WeEnd};
+        use Receiving as R;
+        use Sending as S;
+        let Self { receiving, sending, persistence } = self;
+        Some(match (said, receiving, sending) {
+            (Said::HeadBegun, R::Idle, S::Idle) => self.receives(R::Head),
+            (Said::RequestBegun, R::Idle | R::Head, S::Idle) => self.receives(R::Done).sends(S::Owed),
+            (Said::RequestWithBodyBegun, R::Idle | R::Head, S::Idle) => self.receives(R::Body).sends(S::Owed),
+            (Said::RequestComplete, R::Body, _) => self.receives(R::Done),
+            (Said::AnswerBegun, _, S::Owed) => self.sends(S::Body),
+            (Said::AnswerComplete, _, S::Body) => self.sends(S::Done),
+            (Said::Switch, R::Done, S::Owed) => self.receives(R::Switched).sends(S::Switched),
+
+            (Said::PeerEnds, R::Body | R::Done, S::Owed) if matches!(persistence, Persist) => {
+                self.persists(PeerEnds)
             }
-            Said::WeEnd => matches!(sending, Sending::Owed | Sending::Body),
-            Said::RequestComplete => matches!(receiving, Body),
-            Said::AnswerBegun => matches!(sending, Sending::Owed),
-            Said::AnswerComplete => matches!(sending, Sending::Body),
-            Said::Refuse => matches!(
-                (receiving, sending),
-                (Idle | Head, Sending::Idle) | (Body, Sending::Body | Sending::Done) | (_, Sending::Owed)
-            ),
-            Said::DropRest => matches!(receiving, Body) || matches!(sending, Sending::Owed | Sending::Body),
-            Said::Switch => matches!((receiving, sending), (Done, Sending::Owed)),
-            Said::End => matches!((receiving, sending), (Idle | Head, Sending::Idle) | (_, Sending::Body)),
-            Said::LingerInstead => matches!(receiving, Closed),
-            Said::InputClosed => matches!(receiving, Lingering | Closed),
+            (Said::WeEnd, _, S::Owed | S::Body) => self.persists(WeEnd),
+            (Said::Refuse, R::Idle | R::Head, S::Idle) => {
+                self.persists(WeEnd).receives(R::Lingering).sends(S::Owed)
+            }
+            (Said::Refuse, R::Closed, S::Owed) => self.persists(WeEnd),
+            (Said::Refuse, _, S::Owed) | (Said::Refuse, R::Body, S::Body | S::Done) => {
+                self.persists(WeEnd).receives(R::Lingering)
+            }
+            (Said::DropRest, R::Body, _) | (Said::DropRest, R::Done, S::Owed | S::Body) => {
+                self.persists(WeEnd).receives(R::Lingering)
+            }
+            (Said::DropRest, _, S::Owed | S::Body) => self.persists(WeEnd),
+
+            (Said::Settle | Said::SettleWithLeftover, R::Done, S::Done) => match (said, persistence) {
+                (_, Persist) => self.receives(R::Idle).sends(S::Idle),
+                (Said::Settle, PeerEnds) => self.ends(CloseKind::Immediate),
+                _ => self.ends(CloseKind::Linger),
+            },
+            (Said::Settle | Said::SettleWithLeftover, R::Lingering, S::Done) => self.ends(CloseKind::Linger),
+            (Said::Settle | Said::SettleWithLeftover, R::Closed, S::Done) => self.ends(CloseKind::Immediate),
+            // Either half is not through yet.
+            (Said::Settle | Said::SettleWithLeftover, ..) => self,
+
+            (Said::End, R::Idle | R::Head, S::Idle) | (Said::End, _, S::Body) => {
+                self.ends(CloseKind::Immediate)
+            }
+            (Said::Reset, _, S::Body) => self.ends(CloseKind::Reset),
+            (Said::LingerInstead, R::Closed, S::Ending(CloseKind::Immediate)) => self.ends(CloseKind::Linger),
+            (Said::LingerInstead, R::Closed, _) => self,
+            (Said::Flushed, _, S::Ending(kind)) => self.sends(S::Closed(kind)),
+            (Said::Flushed, ..) => self,
+            (Said::InputClosed, R::Lingering | R::Closed, S::Ending(CloseKind::Linger)) => {
+                self.receives(R::Closed).sends(S::Ending(CloseKind::Immediate))
+            }
+            (Said::InputClosed, R::Lingering | R::Closed, S::Closed(CloseKind::Linger)) => {
+                self.receives(R::Closed).sends(S::Closed(CloseKind::Immediate))
+            }
+            (Said::InputClosed, R::Lingering | R::Closed, _) => self.receives(R::Closed),
+
+            // What is settled already stays so.
+            (Said::Close | Said::CloseByReset, R::Closed, S::Closed(_)) => self,
+            (Said::CloseByReset, ..) | (Said::Close, _, S::Ending(CloseKind::Reset)) => {
+                self.receives(R::Closed).sends(S::Closed(CloseKind::Reset))
+            }
+            (Said::Close, ..) => self.receives(R::Closed).sends(S::Closed(CloseKind::Immediate)),
+            _ => return None,
+        })
+    }
+
+    /// Where what is said is known when this is compiled, no more than its rows are left of the table.
+    #[inline(always)]
+    fn say(&mut self, said: Said) {
+        let next = self.next(said);
+        debug_assert!(next.is_some(), "{said:?} in {self:?}");
+        if let Some(next) = next {
+            *self = next;
         }
+    }
+
+    #[inline(always)]
+    const fn receives(self, receiving: Receiving) -> Self {
+        Self { receiving, ..self }
+    }
+
+    #[inline(always)]
+    const fn sends(self, sending: Sending) -> Self {
+        Self { sending, ..self }
+    }
+
+    #[inline(always)]
+    const fn persists(self, persistence: Persistence) -> Self {
+        Self { persistence, ..self }
+    }
+
+    /// What is queued is the last. Reading on keeps a peer that sends before it reads from blocking both of us.
+    #[inline(always)]
+    const fn ends(self, kind: CloseKind) -> Self {
+        let receiving =
+            if matches!(kind, CloseKind::Linger) { Receiving::Lingering } else { Receiving::Closed };
+        self.receives(receiving).sends(Sending::Ending(kind))
     }
 
     /// Part of a head is there.
     pub(crate) fn head_begun(&mut self) {
-        debug_assert!(self.allows(Said::HeadBegun));
-        self.receiving = Receiving::Head;
+        self.say(Said::HeadBegun);
     }
 
     /// A head is complete; a body may follow.
+    #[inline]
     pub(crate) fn request_begun(&mut self, has_body: bool) {
-        debug_assert!(self.allows(Said::RequestBegun));
-        self.receiving = if has_body { Receiving::Body } else { Receiving::Done };
-        self.sending = Sending::Owed;
+        if has_body { self.say(Said::RequestWithBodyBegun) } else { self.say(Said::RequestBegun) }
     }
 
     /// The peer asked for the end, with the request that has just begun.
+    #[inline]
     pub(crate) fn peer_ends(&mut self) {
-        debug_assert!(self.allows(Said::PeerEnds));
-        self.persistence = Persistence::PeerEnds;
+        self.say(Said::PeerEnds);
     }
 
     /// The exchange in progress is the last.
+    #[inline]
     pub(crate) fn we_end(&mut self) {
-        debug_assert!(self.allows(Said::WeEnd));
-        self.persistence = Persistence::WeEnd;
+        self.say(Said::WeEnd);
     }
 
     /// The request is complete.
+    #[inline]
     pub(crate) fn request_complete(&mut self) {
-        debug_assert!(self.allows(Said::RequestComplete));
-        self.receiving = Receiving::Done;
+        self.say(Said::RequestComplete);
     }
 
     /// The answer's head is out.
+    #[inline]
     pub(crate) fn answer_begun(&mut self) {
-        debug_assert!(self.allows(Said::AnswerBegun));
-        self.sending = Sending::Body;
+        self.say(Said::AnswerBegun);
     }
 
     /// The answer is complete.
+    #[inline]
     pub(crate) fn answer_complete(&mut self) {
-        debug_assert!(self.allows(Said::AnswerComplete));
-        self.sending = Sending::Done;
+        self.say(Said::AnswerComplete);
     }
 
     /// The answer is complete as soon as it began, and with it [the exchange](Self::OWED): the next one may begin.
@@ -200,93 +279,61 @@ impl State {
 
     /// The peer broke the protocol: an answer is owed, if none has begun, and whatever still comes is dropped.
     pub(crate) fn refuse(&mut self) {
-        debug_assert!(self.allows(Said::Refuse));
-        self.persistence = Persistence::WeEnd;
-        if self.receiving != Receiving::Closed {
-            self.receiving = Receiving::Lingering;
-        }
-        if self.sending == Sending::Idle {
-            self.sending = Sending::Owed;
-        }
+        self.say(Said::Refuse);
     }
 
     /// What remains of the request is dropped, and the connection ends with the answer.
     pub(crate) fn drop_rest(&mut self) {
-        debug_assert!(self.allows(Said::DropRest));
-        self.persistence = Persistence::WeEnd;
-        if matches!(self.receiving, Receiving::Body | Receiving::Done) {
-            self.receiving = Receiving::Lingering;
-        }
+        self.say(Said::DropRest);
     }
 
     /// The exchange went over to another protocol.
     pub(crate) fn switch(&mut self) {
-        debug_assert!(self.allows(Said::Switch));
-        self.receiving = Receiving::Switched;
-        self.sending = Sending::Switched;
+        self.say(Said::Switch);
     }
 
     /// Begins the next exchange, or the end, once both halves are through with this one. `leftover`: the peer sent more
     /// than this exchange. Says whether the connection is idle again.
+    #[inline]
     pub(crate) fn settle(&mut self, leftover: bool) -> bool {
-        if self.sending != Sending::Done {
-            return false;
+        let was_idle = self.is_idle();
+        if leftover {
+            self.say(Said::SettleWithLeftover);
+        } else {
+            self.say(Said::Settle);
         }
-        match (self.receiving, self.persistence) {
-            (Receiving::Done, Persistence::Persist) => {
-                self.receiving = Receiving::Idle;
-                self.sending = Sending::Idle;
-                return true;
-            }
-            (Receiving::Done, Persistence::PeerEnds) if !leftover => self.end_by(CloseKind::Immediate),
-            (Receiving::Done | Receiving::Lingering, _) => self.end_by(CloseKind::Linger),
-            (Receiving::Closed, _) => self.end_by(CloseKind::Immediate),
-            _ => {}
-        }
-        false
+        !was_idle && self.is_idle()
     }
 
     /// What is queued is the last: the halves close once it is flushed.
     pub(crate) fn end(&mut self) {
-        debug_assert!(self.allows(Said::End));
-        self.end_by(CloseKind::Immediate);
+        self.say(Said::End);
     }
 
-    fn end_by(&mut self, kind: CloseKind) {
-        self.sending = Sending::Ending(kind);
-        // Reading on keeps a peer that sends before it reads from blocking both of us.
-        self.receiving = if kind == CloseKind::Linger { Receiving::Lingering } else { Receiving::Closed };
+    /// As [`end`](Self::end), in the middle of an answer that an orderly end would complete.
+    pub(crate) fn reset(&mut self) {
+        self.say(Said::Reset);
     }
 
     /// The end that is under way turns out to have unread input behind it.
     pub(crate) fn linger_instead(&mut self) {
-        debug_assert!(self.allows(Said::LingerInstead));
-        if self.sending == Sending::Ending(CloseKind::Immediate) && self.receiving == Receiving::Closed {
-            self.sending = Sending::Ending(CloseKind::Linger);
-            self.receiving = Receiving::Lingering;
-        }
+        self.say(Said::LingerInstead);
     }
 
     /// All that was queued is out.
+    #[inline]
     pub(crate) fn flushed(&mut self) {
-        if let Sending::Ending(kind) = self.sending {
-            self.sending = Sending::Closed(kind);
-        }
+        self.say(Said::Flushed);
     }
 
     /// The peer sends no more.
     pub(crate) fn input_closed(&mut self) {
-        debug_assert!(self.allows(Said::InputClosed));
-        self.receiving = Receiving::Closed;
-        if let Sending::Ending(kind) | Sending::Closed(kind) = &mut self.sending {
-            *kind = CloseKind::Immediate;
-        }
+        self.say(Said::InputClosed);
     }
 
-    /// Nothing is read or sent any more.
-    pub(crate) fn close(&mut self) {
-        self.receiving = Receiving::Closed;
-        self.sending = Sending::Closed(CloseKind::Immediate);
+    /// Nothing is read or sent any more. `kind`: how that is told, unless it is settled already.
+    pub(crate) fn close(&mut self, kind: CloseKind) {
+        if kind == CloseKind::Reset { self.say(Said::CloseByReset) } else { self.say(Said::Close) }
     }
 
     pub(crate) const fn is_idle(&self) -> bool {

@@ -155,6 +155,7 @@ impl Work {
         if !self.scan.is_fresh() {
             self.scan = Scan::new(Section::Head);
         }
+        self.answer = AnswerBody::Nothing;
         pool.give(self);
     }
 
@@ -188,5 +189,19 @@ impl Work {
         if self.inbox.is_empty() && self.inbox.capacity() > 0 {
             self.inbox = BytesMut::new();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_knows_nothing_of_the_answer_it_served() {
+        let mut pool = Pool::default();
+        let mut work = Work::lend(&mut pool);
+        work.answer = AnswerBody::UntilClose;
+        work.give_back(&mut pool);
+        assert_eq!(Work::lend(&mut pool).answer, AnswerBody::Nothing);
     }
 }

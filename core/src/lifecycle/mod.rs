@@ -80,12 +80,14 @@
 mod accept;
 mod config;
 mod event;
+mod phase;
 mod server;
 
 pub use accept::AcceptErrorKind;
 pub use config::{AtLimit, Backoff, ServerConfig};
 pub use event::{AcceptErrors, Alarm, Counters, DropCause, Event, EventKind};
-pub use server::{Action, Admission, ListenerId, Phase, Server};
+pub use phase::Phase;
+pub use server::{Action, Admission, ListenerId, Server};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::accept::{AcceptErrorKind, Exhaustion};
 use super::config::{AtLimit, ServerConfig};
 use super::event::{Alarm, Counters, DropCause, Event, EventKind};
+use super::phase::{Cause, Phase};
 use crate::flow::{AbortReason, CloseReason};
 use crate::info::ConnectionId;
 use crate::time::Instant;
@@ -20,24 +21,6 @@ impl fmt::Display for ListenerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "l{}", self.0)
     }
-}
-
-/// Where a server is in its life.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Phase {
-    /// It accepts, as far as limits allow, and serves.
-    Running,
-    /// It serves, and accepts nobody until it is resumed.
-    Suspended,
-    /// It finishes what has begun.
-    Draining {
-        /// The end of the grace time: what is open then is aborted.
-        until: Instant,
-    },
-    /// It waits for its aborted connections to be closed.
-    Aborting,
-    /// Nothing is left.
-    Stopped,
 }
 
 /// What to do with a connection that was just accepted.
@@ -142,7 +125,7 @@ impl Server {
         if self.over || self.listener(id).is_some() {
             return;
         }
-        let state = if self.is_stopping() { ListenerState::Closing } else { ListenerState::Paused };
+        let state = if self.phase.is_stopping() { ListenerState::Closing } else { ListenerState::Paused };
         self.listeners.push(Listener { id, state });
         if state != ListenerState::Closing {
             self.record(EventKind::Listening { listener: id, address }, now);
@@ -159,7 +142,7 @@ impl Server {
         if self.exhaustion.end() {
             self.record(EventKind::AcceptRecovered, now);
         }
-        if self.is_stopping() {
+        if self.phase.is_stopping() {
             return self.drop_connection(listener, DropCause::Stopping, now);
         }
         if self.counters.open < self.config.max_connections {
@@ -198,7 +181,7 @@ impl Server {
     pub fn handle_accept_error(&mut self, id: ListenerId, kind: AcceptErrorKind, now: Instant) {
         self.counters.accept_errors.count(kind);
         self.record(EventKind::AcceptFailed { listener: id, kind }, now);
-        if self.is_stopping() {
+        if self.phase.is_stopping() {
             return;
         }
         match kind {
@@ -226,16 +209,14 @@ impl Server {
 
     /// *Command.* Accept nobody until [`resume`](Self::resume); go on serving. Does nothing once the server stops.
     pub fn suspend(&mut self, now: Instant) {
-        if self.phase == Phase::Running {
-            self.phase = Phase::Suspended;
+        if self.enter(Cause::Suspend) {
             self.record(EventKind::Suspended, now);
         }
     }
 
     /// *Command.* Accept again. Does nothing unless suspended.
     pub fn resume(&mut self, now: Instant) {
-        if self.phase == Phase::Suspended {
-            self.phase = Phase::Running;
+        if self.enter(Cause::Resume) {
             self.record(EventKind::Resumed, now);
         }
     }
@@ -243,20 +224,13 @@ impl Server {
     /// *Command.* Stop: close the listeners, finish what has begun within `grace`, abort what is open then. Given again, it
     /// may shorten the grace and never lengthens it.
     pub fn stop(&mut self, grace: Duration, now: Instant) {
-        let until = now + grace;
-        match self.phase {
-            Phase::Running | Phase::Suspended => {
-                self.phase = Phase::Draining { until };
-                self.order = Some(Action::Drain);
-                let open = self.connections.len();
-                self.record(EventKind::Draining { until, open }, now);
-                self.close_listeners(now);
-                self.stop_if_nothing_is_open(now);
-            }
-            Phase::Draining { until: before } => {
-                self.phase = Phase::Draining { until: until.min(before) };
-            }
-            Phase::Aborting | Phase::Stopped => {}
+        let (until, was_stopping) = (now + grace, self.phase.is_stopping());
+        if self.enter(Cause::Stop { until }) && !was_stopping {
+            self.order = Some(Action::Drain);
+            let open = self.connections.len();
+            self.record(EventKind::Draining { until, open }, now);
+            self.close_listeners(now);
+            self.stop_if_nothing_is_open(now);
         }
     }
 
@@ -391,15 +365,13 @@ impl Server {
     }
 
     fn begin_abort(&mut self, reason: AbortReason, now: Instant) {
-        if matches!(self.phase, Phase::Aborting | Phase::Stopped) {
-            return;
+        if self.enter(Cause::Abort) {
+            self.order = Some(Action::Abort(reason));
+            let open = self.connections.len();
+            self.record(EventKind::Aborting { reason, open }, now);
+            self.close_listeners(now);
+            self.stop_if_nothing_is_open(now);
         }
-        self.phase = Phase::Aborting;
-        self.order = Some(Action::Abort(reason));
-        let open = self.connections.len();
-        self.record(EventKind::Aborting { reason, open }, now);
-        self.close_listeners(now);
-        self.stop_if_nothing_is_open(now);
     }
 
     fn close_listeners(&mut self, now: Instant) {
@@ -414,10 +386,20 @@ impl Server {
     }
 
     fn stop_if_nothing_is_open(&mut self, now: Instant) {
-        if self.connections.is_empty() && matches!(self.phase, Phase::Draining { .. } | Phase::Aborting) {
+        if self.connections.is_empty()
+            && let Some(phase) = self.phase.next(Cause::NothingOpen)
+        {
+            // The last event, and a stopped server keeps none.
             self.record(EventKind::Stopped, now);
-            self.phase = Phase::Stopped;
+            self.phase = phase;
         }
+    }
+
+    /// Moves on to the phase that `cause` leads to. Says whether it leads anywhere.
+    fn enter(&mut self, cause: Cause) -> bool {
+        let next = self.phase.next(cause);
+        self.phase = next.unwrap_or(self.phase);
+        next.is_some()
     }
 
     /// Keeps an event, the newest rather than the oldest; none after [`EventKind::Stopped`].
@@ -443,9 +425,5 @@ impl Server {
         let held = self.exhaustion.deadline().is_some();
         let full = self.counters.open >= self.config.max_connections;
         self.phase == Phase::Running && !held && !(full && self.config.at_limit == AtLimit::Pause)
-    }
-
-    const fn is_stopping(&self) -> bool {
-        matches!(self.phase, Phase::Draining { .. } | Phase::Aborting | Phase::Stopped)
     }
 }

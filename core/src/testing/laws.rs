@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use crate::flow::{
-    CloseReason, Deadline, Flow, ReadOperation, Waiting, WriteOperation, WriteResult, is_finished,
+    CloseKind, CloseReason, Deadline, Flow, ReadOperation, Waiting, WriteOperation, WriteResult, is_finished,
 };
 
 /// Holds a flow to its laws: told of each call just after it was made, it asks every question twice and compares with
@@ -18,6 +18,8 @@ pub struct Laws {
     taken: usize,
     read_closed: bool,
     write_closed: bool,
+    /// How the write side said `Close` when the flow was finished.
+    closed_by: Option<WriteOperation>,
     ended: Option<CloseReason>,
 }
 
@@ -103,7 +105,14 @@ impl Laws {
         }
         self.read_closed = read_closed;
         self.write_closed = write_closed;
+        if answers.write == WriteOperation::Close(CloseKind::Reset) && !read_closed {
+            broken("life of a connection", after, answers, "it says Close(Reset) and is not finished");
+        }
         if is_finished(flow) {
+            if self.closed_by.is_some_and(|before| before != answers.write) {
+                broken("life of a connection", after, answers, "how it closes changed after the end");
+            }
+            self.closed_by = Some(answers.write);
             if answers.reason.is_none() {
                 broken("life of a connection", after, answers, "it is finished and has no close reason");
             }

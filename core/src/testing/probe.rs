@@ -61,6 +61,8 @@ pub struct Io {
     taken: usize,
     reading: ReadOperation,
     closing: Option<CloseKind>,
+    /// How giving up is told.
+    giving_up: CloseKind,
     reason: Option<CloseReason>,
     deadline: Option<Deadline>,
     application: Waiting,
@@ -128,6 +130,12 @@ impl Io {
         self.reading = ReadOperation::Close;
     }
 
+    /// Sends what waits, and closes with a [reset](CloseKind::Reset).
+    pub const fn reset(&mut self, reason: CloseReason) {
+        self.close(CloseKind::Reset, reason);
+        self.reading = ReadOperation::Close;
+    }
+
     /// Sends what waits, shuts the sending half down, and goes on reading.
     pub const fn linger(&mut self, reason: CloseReason) {
         self.close(CloseKind::Linger, reason);
@@ -138,12 +146,23 @@ impl Io {
         if self.reason.is_none() || self.unsent + self.taken > 0 {
             self.reason = Some(reason);
         }
+        self.closing = match self.closing {
+            None => Some(self.giving_up),
+            Some(_) if self.unsent + self.taken > 0 => Some(self.giving_up),
+            Some(CloseKind::Linger) if self.reading != ReadOperation::Close => Some(CloseKind::Immediate),
+            said => said,
+        };
         self.output.clear();
         self.unsent = 0;
         self.taken = 0;
         self.jobs.clear();
-        self.closing = Some(CloseKind::Immediate);
         self.end();
+    }
+
+    /// From here on what is being said ends with the connection: given up or aborted, the connection is
+    /// [reset](CloseKind::Reset).
+    pub const fn reset_unless_finished(&mut self) {
+        self.giving_up = CloseKind::Reset;
     }
 
     /// The driver's clock, as of the latest call.
@@ -235,6 +254,7 @@ impl<B: Behaviour> Probe<B> {
             taken: 0,
             reading: ReadOperation::Read,
             closing: None,
+            giving_up: CloseKind::Immediate,
             reason: None,
             deadline: None,
             application: Waiting::NOTHING,

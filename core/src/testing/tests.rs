@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::flow::{
-    AbortReason, CloseReason, Deadline, DeadlineKind, Flow, InputEnd, ReadOperation, Waiting, WriteOperation,
-    WriteResult,
+    AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, Flow, InputEnd, ReadOperation, Waiting,
+    WriteOperation, WriteResult,
 };
 use crate::job::{Job, Lane, Pending, job};
 use crate::turn::Turn;
@@ -156,6 +156,8 @@ enum Flaw {
     HasNoReason,
     AnswersAtRandom,
     IgnoresAbort,
+    ResetsAndReads,
+    ChangesItsClose,
 }
 
 /// A flow that keeps the laws but for one.
@@ -194,6 +196,12 @@ impl Flow for Flawed {
     fn next_write_operation(&self) -> WriteOperation {
         match self.inner.next_write_operation() {
             WriteOperation::Yield if self.has(Flaw::OffersNothing) => WriteOperation::Write,
+            WriteOperation::Close(CloseKind::Linger) if self.has(Flaw::ResetsAndReads) => {
+                WriteOperation::Close(CloseKind::Reset)
+            }
+            WriteOperation::Close(_) if self.has(Flaw::ChangesItsClose) && self.finished_before => {
+                WriteOperation::Close(CloseKind::Reset)
+            }
             WriteOperation::Write if self.has(Flaw::DropsItsOutput) && self.runs > 3 => WriteOperation::Yield,
             operation => operation,
         }
@@ -392,6 +400,52 @@ fn impure_question_is_caught() {
 #[should_panic(expected = "an aborted flow is finished at once")]
 fn ignored_abort_is_caught() {
     Flawed::rig(Flaw::IgnoresAbort).abort(AbortReason::Requested);
+}
+
+#[test]
+#[should_panic(expected = "it says Close(Reset) and is not finished")]
+fn reset_of_a_flow_that_reads_on_is_caught() {
+    let mut rig = Flawed::rig(Flaw::ResetsAndReads);
+    rig.read("q");
+    rig.written();
+}
+
+#[test]
+#[should_panic(expected = "how it closes changed after the end")]
+fn close_that_changes_is_caught() {
+    Flawed::rig(Flaw::ChangesItsClose).eof();
+}
+
+#[test]
+fn what_is_cut_off_is_reset_if_the_behaviour_says_so() {
+    struct Until;
+    impl Behaviour for Until {
+        fn input(&mut self, io: &mut Io, bytes: &[u8]) {
+            io.send(bytes.to_vec());
+            io.reset_unless_finished();
+            match bytes {
+                b"finish" => io.finish(CloseReason::Finished),
+                b"linger" => io.linger(CloseReason::Finished),
+                b"reset" => io.reset(CloseReason::ApplicationFailed),
+                _ => {}
+            }
+        }
+    }
+    for (input, is_written, expected) in [
+        ("x", true, CloseKind::Reset),
+        ("finish", false, CloseKind::Reset),
+        ("finish", true, CloseKind::Immediate),
+        ("linger", true, CloseKind::Immediate),
+        ("reset", true, CloseKind::Reset),
+    ] {
+        let mut rig = Rig::new(Probe::new(Until, Log::default(), ManualClock::default().now()));
+        rig.read(input);
+        if is_written {
+            rig.written();
+        }
+        rig.abort(AbortReason::Requested);
+        assert_eq!(rig.next_write_operation(), WriteOperation::Close(expected), "{input}, {is_written}");
+    }
 }
 
 #[test]

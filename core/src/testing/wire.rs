@@ -29,6 +29,7 @@ pub struct ScriptedWire {
     room: usize,
     broken: bool,
     shut: bool,
+    reset: bool,
     sent: Vec<u8>,
     counts: WireCounts,
 }
@@ -67,6 +68,7 @@ impl ScriptedWire {
             room: usize::MAX,
             broken: false,
             shut: false,
+            reset: false,
             sent: Vec::new(),
             counts: WireCounts::default(),
         }
@@ -164,6 +166,12 @@ impl ScriptedWire {
         self.shut
     }
 
+    /// Whether it is closed with a reset.
+    #[must_use]
+    pub const fn is_reset(&self) -> bool {
+        self.reset
+    }
+
     /// Bytes of the script that were not read.
     #[must_use]
     pub fn unread(&self) -> usize {
@@ -245,6 +253,11 @@ impl Wire for ScriptedWire {
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.counts.shutdowns += 1;
         self.shut = true;
+        Ok(())
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.reset = true;
         Ok(())
     }
 }

@@ -68,6 +68,7 @@ const CASES: &[(&str, Play)] = cases![
     failed_transport_is_told_as_one,
     wire_that_takes_no_more_ends_the_flow,
     lingering_flow_shuts_its_half_once_and_reads_on,
+    wire_is_reset_when_the_flow_says_so_and_never_else,
     job_is_answered,
 ];
 
@@ -267,6 +268,32 @@ fn lingering_flow_shuts_its_half_once_and_reads_on(take_turn: TakeTurn<'_>) -> O
         (1, 26) => Ok(()),
         (shutdowns, bytes) => Err(format!("shut its half {shutdowns} times and read {bytes} of 26 bytes")),
     }
+}
+
+/// Says half of something, and breaks off.
+struct BreaksOff;
+
+impl Behaviour for BreaksOff {
+    fn input(&mut self, io: &mut Io, _bytes: &[u8]) {
+        io.send("half of");
+        io.reset(CloseReason::ApplicationFailed);
+    }
+}
+
+fn wire_is_reset_when_the_flow_says_so_and_never_else(take_turn: TakeTurn<'_>) -> Outcome {
+    let wire = ScriptedWire::new().then("x").with_max_write(1);
+    let played = play(take_turn, BreaksOff, wire);
+    played.expect(b"half of", Some(CloseReason::ApplicationFailed))?;
+    if !played.wire.is_reset() {
+        return Err("the flow said Close(Reset), and the wire was not reset".into());
+    }
+    for (input, behaviour) in [("\n", Lines::default()), ("x", Lines(1))] {
+        let played = play(take_turn, behaviour, ScriptedWire::new().then(input).then_eof());
+        if played.wire.is_reset() {
+            return Err("the wire was reset, and the flow had not said so".into());
+        }
+    }
+    Ok(())
 }
 
 /// Answers the first bytes by a job, whatever comes of it.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use anabranch_core::http1::{AnswerLength, Connection, Event, Misuse, Sends, Settings};
+use anabranch_core::http1::{AnswerLength, Connection, Event, Misuse, Refusal, Sends, Settings};
 use anabranch_core::testing::ManualClock;
-use anabranch_core::{Dates, ExchangeId, Fields, Pool, Turn};
+use anabranch_core::{Dates, Deadline, DeadlineKind, ExchangeId, Fields, Pool, Turn};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue};
@@ -22,14 +22,23 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
+        Self::of(Settings::default())
+    }
+
+    fn of(settings: Settings) -> Self {
         let now = ManualClock::default().now();
         let (dates, pool) = (Dates::anchored(now, Duration::ZERO), Pool::default());
-        Self { connection: Connection::new(Arc::new(Settings::default()), now), dates, pool }
+        Self { connection: Connection::new(Arc::new(settings), now), dates, pool }
     }
 
     fn with<T>(&mut self, call: impl FnOnce(&mut Connection, &mut Turn<'_>) -> T) -> T {
+        self.after(Duration::ZERO, call)
+    }
+
+    /// As `with`, so long after the beginning.
+    fn after<T>(&mut self, time: Duration, call: impl FnOnce(&mut Connection, &mut Turn<'_>) -> T) -> T {
         let Self { connection, dates, pool } = self;
-        call(connection, &mut Turn::new(ManualClock::default().now(), dates, Waker::noop(), pool))
+        call(connection, &mut Turn::new(ManualClock::default().now() + time, dates, Waker::noop(), pool))
     }
 
     /// Gives it `input`, and takes one event.
@@ -163,6 +172,31 @@ fn body_is_told_when_it_is_asked_for_and_not_while_it_is_paused() {
     assert!(matches!(machine.event(""), Some(Event::Body { data, .. }) if data == "abc"));
     assert!(matches!(machine.event(""), Some(Event::BodyEnd { trailers: None, .. })));
     assert!(machine.event("").is_none());
+}
+
+#[test]
+fn pause_does_not_count_against_a_body_that_is_dropped_behind_it() {
+    let mut machine = Machine::new();
+    let id = machine.request(POST);
+    machine.with(|connection, turn| connection.want_body(id, turn)).unwrap();
+    machine.with(|connection, turn| connection.pause_body(id, turn)).unwrap();
+    let (pause, grace) = (Duration::from_secs(60), Settings::default().deadlines.body.unwrap());
+    machine.after(pause, |connection, turn| connection.drop_body(id, turn)).unwrap();
+    let due = ManualClock::default().now() + pause + grace;
+    assert_eq!(machine.connection.deadline(), Some(Deadline { at: due, kind: DeadlineKind::Body }));
+}
+
+#[test]
+fn peer_that_was_refused_is_not_told_to_continue() {
+    let mut settings = Settings::default();
+    settings.deadlines.handler = Some(Duration::from_secs(1));
+    let mut machine = Machine::of(settings);
+    let id =
+        machine.request("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    machine.after(Duration::from_secs(1), |connection, turn| connection.handle_timeout(turn));
+    assert!(matches!(machine.event(""), Some(Event::Refused { refusal: Refusal::HandlerTimeout, .. })));
+    machine.with(|connection, turn| connection.want_body(id, turn)).unwrap();
+    assert!(machine.output().is_empty());
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The small application behind every vector, so that answers are short and show what was understood.
 
-use std::time::Duration;
+use core::task::{self, Poll};
+use core::time::Duration;
 
-use anabranch_core::app::{Context, Failure, Outcome, Request, Response, Service};
+use anabranch_core::app::{
+    Body, BodyError, BodySource, Context, Failure, Frame, Outcome, Request, Response, Service,
+};
 use anabranch_core::testing::{Behaviour, Io, Probe};
 use anabranch_core::{CloseReason, Flow, Instant, Lane};
 use bytes::Bytes;
@@ -25,6 +28,8 @@ pub(crate) enum Deed {
     Job,
     /// `/later`: answers after 100 ms.
     Later,
+    /// `/break`: answers with a body of no known length, and breaks off behind `half`.
+    Break,
     /// `/switch`, where an upgrade is offered, and `CONNECT tunnel:1`: goes over to the other protocol.
     Switch,
     /// `CONNECT` to anywhere else.
@@ -40,6 +45,7 @@ impl Deed {
             "/pass" => Self::Pass,
             "/job" => Self::Job,
             "/later" => Self::Later,
+            "/break" => Self::Break,
             "/switch" if offers_upgrade => Self::Switch,
             _ => Self::Repeat,
         }
@@ -62,6 +68,7 @@ impl Service for Application {
             Deed::Job => Outcome::defer(Lane::DEFAULT, |_| "done"),
             Deed::Later => Outcome::after(Duration::from_millis(100), |_, _| "later"),
             Deed::Pass => Outcome::stream(|_, incoming, _| Response::ok(incoming)),
+            Deed::Break => Response::ok(Body::source(Breaks { gave_half: false })).into(),
             Deed::Switch => {
                 let head = match *request.method() {
                     http::Method::CONNECT => Response::new(StatusCode::OK),
@@ -81,6 +88,20 @@ impl Service for Application {
     /// The status alone: what was wrong is told by the events.
     fn error(&self, failure: &Failure) -> Response {
         Response::new(failure.status())
+    }
+}
+
+/// Gives `half`, and fails.
+struct Breaks {
+    gave_half: bool,
+}
+
+impl BodySource for Breaks {
+    fn poll_frame(&mut self, _: &mut task::Context<'_>, _: usize) -> Poll<Option<Result<Frame, BodyError>>> {
+        Poll::Ready(Some(match core::mem::replace(&mut self.gave_half, true) {
+            false => Ok(Frame::Data(Bytes::from_static(b"half"))),
+            true => Err(BodyError::Aborted),
+        }))
     }
 }
 

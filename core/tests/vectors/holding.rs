@@ -109,7 +109,7 @@ fn byte_by_byte(vector: &Vector) -> Vec<Way> {
 /// A further request is answered where the connection lives on, and changes nothing where it does not.
 fn hold_with_more(vector: &Vector) -> Result<(), String> {
     let lives = vector.expected.end == "idle";
-    let ended = vector.expected.end.starts_with("closed");
+    let ended = text::is_closed(&vector.expected.end);
     let Some(Step::Bytes(last)) = vector.steps.last() else { return Ok(()) };
     if !(lives || ended) {
         return Ok(());
@@ -144,7 +144,7 @@ fn held(vector: &Vector, way: &Way) -> Held {
         HeldBy::Both => tell(&vector.stage, &way.steps),
         HeldBy::Flow => (vector.expected.events.clone(), end_of_flow.clone()),
     };
-    let closed = end_of_flow.starts_with("closed").then_some(end_of_flow);
+    let closed = text::is_closed(&end_of_flow).then_some(end_of_flow);
     Held { outcome: Outcome { events, answers: text::answer_lines(&output), end }, closed }
 }
 
@@ -159,6 +159,6 @@ fn hold_once(vector: &Vector, way: &Way, expected: &Outcome) -> Result<(), Strin
         // It ends as the other protocol will have it.
         return Ok(());
     }
-    let closed = expected.end.starts_with("closed").then(|| expected.end.clone());
+    let closed = text::is_closed(&expected.end).then(|| expected.end.clone());
     report.compare("end of the flow", closed.as_slice(), held.closed.as_slice())
 }

@@ -7,6 +7,7 @@ use anabranch_core::{
 };
 
 use super::application::Application;
+use super::text;
 use super::vector::{Admission, Stage, Step};
 
 /// What was sent, the date left out, and how it stands at the end.
@@ -91,7 +92,7 @@ impl Talker {
 
     fn end(&self) -> String {
         match (self.rig.close_reason(), self.rig.deadline()) {
-            (Some(reason), _) => format!("closed, {reason}"),
+            (Some(reason), _) => text::closed(self.rig.next_write_operation(), reason),
             (None, Some(deadline))
                 if matches!(deadline.kind, DeadlineKind::Idle | DeadlineKind::FirstByte)
                     && self.rig.next_write_operation() == WriteOperation::Yield =>

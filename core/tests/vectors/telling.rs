@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use anabranch_core::http1::{AnswerLength, BodyLength, Connection, Event, Refusal, RequestHead};
+use anabranch_core::http1::{AnswerLength, BodyLength, Connection, Event, Misuse, Refusal, RequestHead};
 use anabranch_core::{
     Dates, ExchangeId, Fields, InputEnd, Instant, Pool, ReadOperation, Turn, WriteOperation, WriteResult,
 };
@@ -13,7 +13,7 @@ use http::header::{HeaderValue, UPGRADE};
 use http::{Method, StatusCode, Version};
 
 use super::application::Deed;
-use super::text::shown;
+use super::text::{self, shown};
 use super::vector::{Admission, Stage, Step};
 
 /// The events, and how it ends.
@@ -213,6 +213,22 @@ impl Teller {
                     self.body_ended(id);
                 }
             }
+            Deed::Break => {
+                let half = Bytes::from_static(b"half");
+                self.with(|connection, turn| {
+                    let _ = connection.respond(
+                        id,
+                        StatusCode::OK,
+                        &Fields::new(),
+                        AnswerLength::Unknown,
+                        turn,
+                    )?;
+                    connection.send_data(id, half, turn)?;
+                    connection.cut(id, turn);
+                    Ok::<_, Misuse>(())
+                })
+                .expect("an answer is owed");
+            }
             Deed::Switch => {
                 let mut fields = Fields::new();
                 let status = if *head.method() == Method::CONNECT {
@@ -271,7 +287,7 @@ impl Teller {
             self.close_input();
         }
         match self.connection.close_reason() {
-            Some(reason) => format!("closed, {reason}"),
+            Some(reason) => text::closed(self.connection.next_write_operation(), reason),
             None if self.connection.open_exchange().is_none() && !self.connection.has_kept_input() => {
                 "idle".to_owned()
             }

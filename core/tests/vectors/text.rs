@@ -1,5 +1,7 @@
 //! Bytes as text that shows every one of them, and back.
 
+use anabranch_core::{CloseKind, CloseReason, WriteOperation};
+
 /// `\r`, `\n`, `\t`, `\\` and `\xNN` for what a person could not see; the rest as it is.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let mut text = String::new();
@@ -56,4 +58,17 @@ pub(crate) fn answer_lines(output: &[u8]) -> Vec<String> {
         lines.push(shown(&output[from..]));
     }
     lines
+}
+
+/// How a connection that is closed ended.
+pub(crate) fn closed(write: WriteOperation, reason: CloseReason) -> String {
+    match write {
+        WriteOperation::Close(CloseKind::Reset) => format!("reset, {reason}"),
+        _ => format!("closed, {reason}"),
+    }
+}
+
+/// Whether that is what this says.
+pub(crate) fn is_closed(end: &str) -> bool {
+    end.starts_with("closed, ") || end.starts_with("reset, ")
 }

@@ -24,6 +24,7 @@ mod refusals;
 mod routes;
 mod server;
 mod stopping;
+mod until_close;
 
 use anabranch_std::Model as Std;
 
@@ -171,6 +172,12 @@ macro_rules! all_cases {
                 client_that_does_not_close_is_not_waited_for_long
                 time_in_a_handler_is_nobodys_fault
                 handler_deadline_is_told_as_503
+            }
+            until_close {
+                answer_that_breaks_off_ends_with_a_reset_where_nothing_else_tells
+                abort_within_an_answer_that_ends_with_the_connection_resets_it
+                stall_within_an_answer_that_ends_with_the_connection_resets_it
+                answer_that_is_whole_ends_in_order
             }
             stopping {
                 drain_lets_requests_in_flight_finish

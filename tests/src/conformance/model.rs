@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anabranch::demo::Demo;
-use anabranch_core::app::Http;
+use anabranch_core::app::{Http, Service};
 use anabranch_core::http1::Settings;
 use anabranch_std::{Config, Listener};
 
@@ -24,8 +24,8 @@ pub(super) struct Subject {
     stops: Stops,
 }
 
-/// Starts a server of the demo application with these settings.
-type Start = Box<dyn Fn(Demo, Settings) -> Box<dyn Running>>;
+/// Starts a server of a service with these settings.
+type Start = Box<dyn Fn(Arc<dyn Service>, Settings) -> Box<dyn Running>>;
 
 /// How much of a server's life a model sees to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,32 +39,32 @@ pub(super) enum Stops {
 impl Subject {
     /// A model of `anabranch-std`.
     pub(super) fn std(model: anabranch_std::Model) -> Self {
-        Self::new(Stops::Server, move |demo, settings| {
+        Self::new(Stops::Server, move |service, settings| {
             let mut config = Config::new(model);
             config.http = settings;
             let listener = Listener::bind("127.0.0.1:0").unwrap();
-            Box::new(anabranch_std::serve(&config, [listener], demo).unwrap())
+            Box::new(anabranch_std::serve(&config, [listener], service).unwrap())
         })
     }
 
     /// The tiny loop over poll(2).
     pub(super) fn poll_loop() -> Self {
-        Self::new(Stops::Connections, |demo, settings| {
-            let http = Http::new(demo).with_settings(settings);
+        Self::new(Stops::Connections, |service, settings| {
+            let http = Http::new(service).with_settings(settings);
             Box::new(PollServer::start(Arc::new(http)).unwrap())
         })
     }
 
     /// The tiny task driver.
     pub(super) fn tasks() -> Self {
-        Self::new(Stops::Connections, |demo, settings| {
-            let server = TaskServer::start(Arc::new(Http::new(demo).with_settings(settings)));
+        Self::new(Stops::Connections, |service, settings| {
+            let server = TaskServer::start(Arc::new(Http::new(service).with_settings(settings)));
             let address = server.listen().unwrap();
             Box::new((server, address))
         })
     }
 
-    fn new(stops: Stops, start: impl Fn(Demo, Settings) -> Box<dyn Running> + 'static) -> Self {
+    fn new(stops: Stops, start: impl Fn(Arc<dyn Service>, Settings) -> Box<dyn Running> + 'static) -> Self {
         Self { start: Box::new(start), at_a_time: None, stops }
     }
 
@@ -87,9 +87,14 @@ impl Model {
 
     /// A server with settings changed.
     pub(super) fn serve_with(&self, change: impl FnOnce(&mut Settings)) -> Server {
+        self.serve_service(Demo::new(self.name), change)
+    }
+
+    /// A server of another service than the demo application, with settings changed.
+    pub(super) fn serve_service(&self, service: impl Service, change: impl FnOnce(&mut Settings)) -> Server {
         let mut settings = Settings::default();
         change(&mut settings);
-        Server::new((self.subject.start)(Demo::new(self.name), settings))
+        Server::new((self.subject.start)(Arc::new(service), settings))
     }
 
     /// How many connections are carried at a time; `None`: as many as come.

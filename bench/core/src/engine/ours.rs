@@ -186,4 +186,8 @@ impl Wire for Memory<'_> {
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn reset(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

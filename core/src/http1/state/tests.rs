@@ -3,34 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use super::*;
+use crate::diagrams;
 
-type Say = fn(&mut State);
+const BOOK: &str = "docs/state-machines.md";
 
-/// All that a connection can say, with what it says it.
-const ALL: &[(&str, Option<Said>, Say)] = &[
-    ("head_begun", Some(Said::HeadBegun), State::head_begun),
-    ("request_begun", Some(Said::RequestBegun), |state| state.request_begun(false)),
-    ("request_begun", Some(Said::RequestBegun), |state| state.request_begun(true)),
-    ("peer_ends", Some(Said::PeerEnds), State::peer_ends),
-    ("we_end", Some(Said::WeEnd), State::we_end),
-    ("request_complete", Some(Said::RequestComplete), State::request_complete),
-    ("answer_begun", Some(Said::AnswerBegun), State::answer_begun),
-    ("answer_complete", Some(Said::AnswerComplete), State::answer_complete),
-    ("refuse", Some(Said::Refuse), State::refuse),
-    ("drop_rest", Some(Said::DropRest), State::drop_rest),
-    ("switch", Some(Said::Switch), State::switch),
-    ("settle", None, settle::<false>),
-    ("settle", None, settle::<true>),
-    ("end", Some(Said::End), State::end),
-    ("linger_instead", Some(Said::LingerInstead), State::linger_instead),
-    ("flushed", None, State::flushed),
-    ("input_closed", Some(Said::InputClosed), State::input_closed),
-    ("close", None, State::close),
+/// All that a connection can say, by its name on the page.
+const ALL: &[(&str, Said)] = &[
+    ("head_begun", Said::HeadBegun),
+    ("request_begun", Said::RequestBegun),
+    ("request_begun", Said::RequestWithBodyBegun),
+    ("peer_ends", Said::PeerEnds),
+    ("we_end", Said::WeEnd),
+    ("request_complete", Said::RequestComplete),
+    ("answer_begun", Said::AnswerBegun),
+    ("answer_complete", Said::AnswerComplete),
+    ("refuse", Said::Refuse),
+    ("drop_rest", Said::DropRest),
+    ("switch", Said::Switch),
+    ("settle", Said::Settle),
+    ("settle", Said::SettleWithLeftover),
+    ("end", Said::End),
+    ("reset", Said::Reset),
+    ("linger_instead", Said::LingerInstead),
+    ("flushed", Said::Flushed),
+    ("input_closed", Said::InputClosed),
+    ("close", Said::Close),
+    ("close", Said::CloseByReset),
 ];
-
-fn settle<const LEFTOVER: bool>(state: &mut State) {
-    let _: bool = state.settle(LEFTOVER);
-}
 
 /// One step: from where, by what, whereto.
 type Move = (State, &'static str, State);
@@ -40,10 +39,8 @@ fn walk() -> (HashSet<State>, Vec<Move>) {
     let (mut reached, mut moves) = (HashSet::from([State::default()]), Vec::new());
     let mut open = VecDeque::from([State::default()]);
     while let Some(from) = open.pop_front() {
-        for (name, said, say) in ALL {
-            if said.is_none_or(|said| from.allows(said)) {
-                let mut to = from;
-                say(&mut to);
+        for (name, said) in ALL {
+            if let Some(to) = from.next(*said) {
                 moves.push((from, *name, to));
                 if reached.insert(to) {
                     open.push_back(to);
@@ -80,6 +77,17 @@ fn an_end_is_never_taken_back() {
         assert!(!ending(from) || ending(to), "{name}: {from:?} -> {to:?}");
         assert!(from.persistence == Persistence::Persist || to.persistence != Persistence::Persist, "{name}");
         assert!(from.persistence != Persistence::WeEnd || to.persistence == Persistence::WeEnd, "{name}");
+    }
+}
+
+#[test]
+fn a_reset_is_never_taken_back() {
+    for (from, name, to) in walk().1 {
+        let resets = |state: State| {
+            matches!(state.sending, Sending::Ending(CloseKind::Reset) | Sending::Closed(CloseKind::Reset))
+        };
+        assert!(!resets(from) || resets(to), "{name}: {from:?} -> {to:?}");
+        assert!(resets(from) || !resets(to) || matches!(name, "reset" | "close"), "{name}: {from:?}");
     }
 }
 
@@ -123,7 +131,7 @@ fn an_end_lingers_exactly_while_input_is_dropped() {
         if let Sending::Ending(kind) | Sending::Closed(kind) = state.sending {
             let expected = match kind {
                 CloseKind::Linger => Receiving::Lingering,
-                CloseKind::Immediate => Receiving::Closed,
+                CloseKind::Immediate | CloseKind::Reset => Receiving::Closed,
             };
             assert_eq!(state.receiving, expected, "{state:?}");
         }
@@ -180,9 +188,12 @@ fn every_state_leads_to_an_end_without_force() {
 
 #[test]
 fn page_shows_every_move_there_is() {
-    let drawn = drawn();
-    let page = include_str!("../state.rs").split("```").nth(1).expect("the page has a drawing");
-    assert!(page == format!("text\n{drawn}//! "), "the module's page should show:\n{drawn}");
+    diagrams::hold("core/src/http1/state.rs", "//! ```text\n", "//! ```\n", &drawn());
+}
+
+#[test]
+fn book_shows_every_state_by_all_that_is_said() {
+    diagrams::hold(BOOK, "<!-- halves -->\n", "<!-- end -->\n", &table());
 }
 
 /// The moves of each half, as the module's page shows them.
@@ -223,6 +234,31 @@ fn drawn() -> String {
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
             text += &format!("//!   {title:<11} {:<9} ──► {:<9}  {names}\n", name(from), name(to));
         }
+    }
+    text
+}
+
+/// Every state that is reached, by all that may be said in it, as the book shows them.
+fn table() -> String {
+    let show =
+        |state: State| format!("{:?} · {:?} · {:?}", state.receiving, state.sending, state.persistence);
+    let mut rows: BTreeMap<String, BTreeMap<String, BTreeSet<&str>>> = BTreeMap::new();
+    for (from, name, to) in walk().1.into_iter().filter(|(_, name, _)| *name != "close") {
+        let row = rows.entry(show(from)).or_default();
+        if from != to {
+            row.entry(show(to)).or_default().insert(name);
+        }
+    }
+    let mut text = "| receiving · sending · persistence | moves |\n|---|---|\n".to_owned();
+    for (from, moves) in rows {
+        let moves: Vec<String> = moves
+            .into_iter()
+            .map(|(to, names)| format!("{} → {to}", names.into_iter().collect::<Vec<_>>().join(", ")))
+            .collect();
+        text += &format!(
+            "| {from} | {} |\n",
+            if moves.is_empty() { "none".to_owned() } else { moves.join("<br>") }
+        );
     }
     text
 }

@@ -12,6 +12,8 @@ pub(super) const CASES: &[Case] = cases![
     peer_that_half_closed_is_still_answered,
     flow_that_finishes_is_closed,
     lingering_flow_shuts_its_half_and_reads_on,
+    flow_that_breaks_off_is_closed_with_a_reset,
+    abort_resets_what_only_the_end_would_complete,
     peer_that_vanishes_ends_the_connection,
     connections_come_and_go,
     drain_reaches_an_idle_connection,
@@ -101,6 +103,45 @@ fn lingering_flow_shuts_its_half_and_reads_on(stage: &Stage) -> Outcome {
         ));
     }
     Ok(())
+}
+
+/// Says what ends with the connection, and breaks off: by itself, or when it is told to.
+struct UntilClose(Breaks);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Breaks {
+    ByItself,
+    WhenAborted,
+}
+
+impl Behaviour for UntilClose {
+    fn input(&mut self, io: &mut Io, _bytes: &[u8]) {
+        io.send("half of it");
+        io.reset_unless_finished();
+        if self.0 == Breaks::ByItself {
+            io.reset(CloseReason::ApplicationFailed);
+        }
+    }
+}
+
+fn flow_that_breaks_off_is_closed_with_a_reset(stage: &Stage) -> Outcome {
+    let subject = stage.serve(|| UntilClose(Breaks::ByItself));
+    let mut peer = stage.connect(&*subject)?;
+    peer.send(b"x")?;
+    stage.step("waiting for the reset of a connection that broke off");
+    peer.expect_reset()?;
+    stage.expect_all_over()
+}
+
+fn abort_resets_what_only_the_end_would_complete(stage: &Stage) -> Outcome {
+    let subject = stage.serve(|| UntilClose(Breaks::WhenAborted));
+    let mut peer = stage.connect(&*subject)?;
+    peer.send(b"x")?;
+    peer.expect(b"half of it")?;
+    subject.abort();
+    stage.step("waiting for the reset of a connection that was aborted");
+    peer.expect_reset()?;
+    stage.expect_all_over()
 }
 
 /// Answers with so much that some of it is unread when the peer goes.

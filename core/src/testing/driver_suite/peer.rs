@@ -6,13 +6,28 @@ use std::io::{self, Read, Write};
 pub struct Peer {
     reader: Box<dyn Read + Send>,
     writer: Option<Box<dyn Write + Send>>,
+    resets: Resets,
+}
+
+/// Whether a transport can end with a reset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Resets {
+    Known,
+    Unknown,
 }
 
 impl Peer {
     /// A peer of two halves. Dropping `writer` must shut that half down, so that the driver reads the end of input while
-    /// `reader` still reads.
+    /// `reader` still reads. Nothing is known of resets: where one is due, any end will do.
     pub fn new(reader: impl Read + Send + 'static, writer: impl Write + Send + 'static) -> Self {
-        Self { reader: Box::new(reader), writer: Some(Box::new(writer)) }
+        Self { reader: Box::new(reader), writer: Some(Box::new(writer)), resets: Resets::Unknown }
+    }
+
+    /// Its reader tells a reset from an end, with [`io::ErrorKind::ConnectionReset`]: where one is due, it must come.
+    #[must_use]
+    pub fn that_knows_resets(mut self) -> Self {
+        self.resets = Resets::Known;
+        self
     }
 
     /// A peer on a TCP connection, which waits for no more bytes before it sends some.
@@ -22,7 +37,7 @@ impl Peer {
     #[expect(clippy::disallowed_types, reason = "the suite talks to drivers over real sockets")]
     pub fn tcp(stream: std::net::TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self::new(stream.try_clone()?, TcpWriter(stream)))
+        Ok(Self::new(stream.try_clone()?, TcpWriter(stream)).that_knows_resets())
     }
 
     /// Sends all of `bytes`.
@@ -67,6 +82,21 @@ impl Peer {
         }
     }
 
+    /// Reads what comes, up to a reset.
+    pub(super) fn expect_reset(&mut self) -> Result<(), String> {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.reader.read(&mut buffer) {
+                Ok(0) if self.resets == Resets::Unknown => return Ok(()),
+                Ok(0) => return Err("the peer read the orderly end where a reset was due".into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+                Err(_) if self.resets == Resets::Unknown => return Ok(()),
+                Err(error) => return Err(format!("the peer read an error where a reset was due: {error}")),
+            }
+        }
+    }
+
     /// Reads to the end, orderly or not.
     pub(super) fn read_out(&mut self) {
         let mut buffer = [0; 4096];
@@ -80,7 +110,8 @@ impl Peer {
 
     /// Both halves, for two threads.
     pub(super) fn split(mut self) -> (Self, Self) {
-        let writer = Self { reader: Box::new(io::empty()), writer: self.writer.take() };
+        let (reader, writer) = (Box::new(io::empty()), self.writer.take());
+        let writer = Self { reader, writer, resets: self.resets };
         (self, writer)
     }
 }

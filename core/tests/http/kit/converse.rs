@@ -6,6 +6,7 @@
 //! ```
 
 use anabranch_core::app::{Http, Service, Settings};
+use anabranch_core::flow::is_reset;
 use anabranch_core::testing::Rig;
 use anabranch_core::{CloseReason, DeadlineKind, Flow, ReadOperation, WriteOperation, WriteResult};
 
@@ -216,7 +217,11 @@ impl<S: Service + Clone> Conversation<S> {
             .map(|seen| Seen { request_body_bytes: 0, ..seen })
             .collect();
         let methods: Vec<&str> = requests.iter().map(Seen::method).collect();
-        let answers = answers(&output, &methods);
+        let mut answers = answers(&output, &methods);
+        if let Some(last) = answers.last_mut() {
+            // What ends with the connection is whole unless that is reset.
+            last.whole &= !is_reset(rig.flow());
+        }
         let told: Vec<_> = requests.iter().filter_map(|seen| seen.status).collect();
         let given: Vec<_> = answers
             .iter()
