@@ -194,6 +194,10 @@ impl Wire for Peer<'_> {
         Ok(room)
     }
 
+    fn reset(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.look();
         if self.took > ENOUGH {

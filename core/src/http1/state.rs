@@ -296,13 +296,16 @@ impl State {
     /// than this exchange. Says whether the connection is idle again.
     #[inline]
     pub(crate) fn settle(&mut self, leftover: bool) -> bool {
-        let was_idle = self.is_idle();
+        // Mostly neither half is through, and the table need not be looked through to say so.
+        if self.sending != Sending::Done {
+            return false;
+        }
         if leftover {
             self.say(Said::SettleWithLeftover);
         } else {
             self.say(Said::Settle);
         }
-        !was_idle && self.is_idle()
+        self.is_idle()
     }
 
     /// What is queued is the last: the halves close once it is flushed.

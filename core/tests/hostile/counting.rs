@@ -1,8 +1,4 @@
 //! An allocator that counts: what the current thread holds, and the most that it held.
-#![expect(
-    clippy::disallowed_macros,
-    reason = "tests run on threads of their own, and each counts what is its own"
-)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

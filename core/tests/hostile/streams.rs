@@ -122,7 +122,7 @@ fn sections() -> Vec<Stream> {
         Stream::new("heads as large as may be", "", head("GET", "/") + &large_fields() + "\r\n"),
         Stream::new("heads of many fields", "", head("GET", "/") + &"a: b\r\n".repeat(90) + "\r\n"),
         Stream::new("trailers without end", &begun, "a: b\r\n"),
-        Stream::new("a trailer line without end", begun.clone() + "x: ", "v"),
+        Stream::new("a trailer line without end", begun + "x: ", "v"),
         Stream::new("trailers of a body that is passed on", chunked("/echo") + "0\r\n", "a: b\r\n"),
         Stream::new(
             "bodies with trailers",

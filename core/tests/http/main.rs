@@ -10,7 +10,6 @@ mod application;
 mod deadlines;
 mod deadlines_hold;
 mod draining;
-mod due;
 mod early;
 mod expectation;
 mod failures;

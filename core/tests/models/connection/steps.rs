@@ -130,6 +130,7 @@ fn of_peer_and_driver(model: &Model) -> Choice {
         1 => Just(InputEnd::Reset),
         1 => Just(InputEnd::Error),
     ];
+    let timeout = if model.deadline().is_some_and(|(at, _)| at <= model.now) { 120 } else { 10 };
     // Within a body, what comes next is another matter.
     let drain = if model.reads_body() { 15 } else { 3 };
     let (sent, polled) = (model.unsent() > 60, model.rests);
@@ -140,7 +141,7 @@ fn of_peer_and_driver(model: &Model) -> Choice {
         (4, Just(Step::PollWithoutAllowance).boxed()),
         (if model.lent > 0 { allowed(Step::Keep, 150) } else { 0 }, Just(Step::Keep).boxed()),
         (20, time.prop_map(Step::Passes).boxed()),
-        (allowed(Step::Timeout, 20), Just(Step::Timeout).boxed()),
+        (allowed(Step::Timeout, timeout), Just(Step::Timeout).boxed()),
         (allowed(Step::Write(1), 50), up_to(model.output.len()).prop_map(Step::Write).boxed()),
         (allowed(Step::Take(1), 20), up_to(model.output.len()).prop_map(Step::Take).boxed()),
         (allowed(Step::Report(1), 80), up_to(model.in_flight).prop_map(Step::Report).boxed()),
