@@ -3,15 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::{Bytes, BytesMut};
-use http::header::UPGRADE;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::body::{Body, BodyError, Inner};
 use super::clock::Clock;
 use super::exchange::{Collected, Exchange, Stage};
 use super::failure::Failure;
-use super::observer::RequestEnd;
-use super::outcome::{CollectHandler, Deferred, Outcome, Reply, Upgrade};
+use super::outcome::{CollectHandler, Deferred, Outcome, Reply};
 use super::pipe::{Feed, Incoming};
 use super::request::Request;
 use super::response::Response;
@@ -19,7 +17,7 @@ use super::serve::{Panicked, Serve};
 use super::service::{Context, Service};
 use super::track::Track;
 use crate::fields::Fields;
-use crate::http1::{BodyLength, Event, Misuse, Refusal, RequestHead, Trailers, list_members};
+use crate::http1::{BodyLength, Event, Refusal, RequestHead, Trailers};
 use crate::info::ExchangeId;
 use crate::job::job_with;
 use crate::turn::Turn;
@@ -260,34 +258,6 @@ impl<S: Service> Serve<S> {
             self.proceed(outcome, turn);
         }
     }
-
-    pub(super) fn upgrade(&mut self, upgrade: Upgrade, turn: &mut Turn<'_>) {
-        let Upgrade { response, into } = upgrade;
-        let Some(exchange) = &self.exchange else { return };
-        let status = match (exchange.request.method(), response.status) {
-            (&Method::CONNECT, status) => status,
-            _ => StatusCode::SWITCHING_PROTOCOLS,
-        };
-        if status == StatusCode::SWITCHING_PROTOCOLS && !is_offered(&response.fields, &exchange.request) {
-            return self.fail(Failure::Unsendable(Misuse::NotOffered), turn);
-        }
-        match self.connection.switch(exchange.id, status, &response.fields, turn) {
-            Ok(()) => {
-                self.next = Some(into);
-                self.end(Some(status), RequestEnd::Switched, None, turn);
-            }
-            Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
-        }
-    }
-}
-
-/// Whether the protocols that an answer's `Upgrade` names are all among those the peer offered (RFC 9110 §7.8).
-fn is_offered(fields: &Fields, request: &RequestHead) -> bool {
-    fields
-        .iter()
-        .filter(|(name, _)| *name == UPGRADE)
-        .flat_map(|(_, value)| list_members(value.as_bytes()))
-        .all(|protocol| request.offers_protocol(protocol))
 }
 
 /// Trailer fields as an application sees them. They were judged when they were read: all of them fit.

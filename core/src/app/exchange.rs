@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::body::{Body, Inner};
 use super::clock::Clock;
+use super::duplex::DuplexFlow;
 use super::memory::{Charge, MemoryBudget};
 use super::outcome::{AfterHandler, CollectHandler, ResponseFuture};
 use super::pipe::Feed;
@@ -43,10 +44,19 @@ pub(crate) enum Stage {
     Waiting { until: Instant, then: AfterHandler },
     /// A future.
     Awaiting(ResponseFuture),
+    /// A thread for the job that takes the connection over.
+    TakingOver(Box<TakingOver>),
     /// A job's result.
     Deferred(Pending<Response>),
     /// The answer's body, and the peer that takes it.
     Sending(Body),
+}
+
+/// An upgrade that waits for its job to be at work.
+pub(crate) struct TakingOver {
+    pub(crate) at_work: Pending<()>,
+    pub(crate) response: Response,
+    pub(crate) flow: DuplexFlow,
 }
 
 impl Exchange {
@@ -99,7 +109,7 @@ impl Exchange {
     /// Whether the application can move this exchange: it need not be woken for what only the peer or the clock brings.
     pub(crate) fn waits_for_application(&self) -> bool {
         let stage = match &self.stage {
-            Stage::Calling | Stage::Awaiting(_) | Stage::Deferred(_) => true,
+            Stage::Calling | Stage::Awaiting(_) | Stage::Deferred(_) | Stage::TakingOver(_) => true,
             Stage::Collecting { .. } | Stage::Waiting { .. } => false,
             Stage::Sending(body) => !self.starves(body),
         };

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::duplex::Takeover;
 use super::pipe::Incoming;
 use super::request::Request;
 use super::response::Response;
@@ -27,6 +28,7 @@ use crate::time::Instant;
 /// | [`after`](Self::after) | again, later | delays, without holding a thread |
 /// | [`future`](Self::future) | as a future, polled on the connection's thread | whatever awaits |
 /// | [`upgrade`](Self::upgrade) | once; then another protocol has the connection | WebSocket, CONNECT |
+/// | [`duplex`](Self::duplex) | once; then a thread, a future or somebody else has it as a stream | the same, with code that reads and writes |
 #[non_exhaustive]
 pub enum Outcome {
     /// The answer.
@@ -79,7 +81,13 @@ pub struct After {
 /// Another protocol.
 pub struct Upgrade {
     pub(crate) response: Response,
-    pub(crate) into: MakeFlow,
+    pub(crate) into: Successor,
+}
+
+/// What a connection becomes.
+pub(crate) enum Successor {
+    Flow(MakeFlow),
+    Stream(Takeover),
 }
 
 impl Outcome {
@@ -148,7 +156,14 @@ impl Outcome {
         response: Response,
         into: impl FnOnce(ConnectionInfo, Instant) -> Box<dyn Flow> + Send + 'static,
     ) -> Self {
-        Self::Upgrade(Box::new(Upgrade { response, into: Box::new(into) }))
+        Self::Upgrade(Box::new(Upgrade { response, into: Successor::Flow(Box::new(into)) }))
+    }
+
+    /// As [`upgrade`](Self::upgrade), and gives the connection away as a stream of bytes: see
+    /// [`Duplex`](super::Duplex).
+    #[must_use]
+    pub fn duplex(response: Response, takeover: Takeover) -> Self {
+        Self::Upgrade(Box::new(Upgrade { response, into: Successor::Stream(takeover) }))
     }
 }
 

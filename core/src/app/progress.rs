@@ -92,6 +92,18 @@ impl<S: Service> Serve<S> {
                 }
                 true
             }
+            Stage::TakingOver(mut taking) => {
+                match taking.at_work.poll(turn.waker) {
+                    Poll::Ready(Ok(())) => self.taken_over(*taking, turn),
+                    Poll::Ready(Err(JobError::Refused)) => self.fail(Failure::LaneFull, turn),
+                    Poll::Ready(Err(JobError::Lost)) => self.fail(Failure::JobLost, turn),
+                    Poll::Pending => {
+                        exchange.stage = Stage::TakingOver(taking);
+                        return false;
+                    }
+                }
+                true
+            }
             Stage::Sending(body) => self.send_body(body, turn),
             other => {
                 exchange.stage = other;

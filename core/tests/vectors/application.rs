@@ -1,7 +1,7 @@
 //! The small application behind every vector, so that answers are short and show what was understood.
 
 use core::task::{self, Poll};
-use core::time::Duration;
+use std::time::Duration;
 
 use anabranch_core::app::{
     Body, BodyError, BodySource, Context, Failure, Frame, Outcome, Request, Response, Service,
@@ -15,6 +15,9 @@ use http::header::{HeaderValue, UPGRADE};
 /// The most a body may have.
 pub(crate) const COLLECTED: usize = 1 << 20;
 
+/// How long `/after` takes.
+pub(crate) const AFTER: Duration = Duration::from_millis(1000);
+
 /// What the application does with a request, by its path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Deed {
@@ -24,16 +27,16 @@ pub(crate) enum Deed {
     Ignore,
     /// `/pass`: passes the body on as it comes.
     Pass,
-    /// `/job`: has a job answer.
-    Job,
-    /// `/later`: answers after 100 ms.
-    Later,
     /// `/break`: answers with a body of no known length, and breaks off behind `half`.
     Break,
     /// `/switch`, where an upgrade is offered, and `CONNECT tunnel:1`: goes over to the other protocol.
     Switch,
     /// `CONNECT` to anywhere else.
     Forbid,
+    /// `/after`: answers after a second.
+    After,
+    /// `/job`: answers when its job is run.
+    Job,
 }
 
 impl Deed {
@@ -43,8 +46,8 @@ impl Deed {
             _ if *method == http::Method::CONNECT => Self::Forbid,
             "/ignore" => Self::Ignore,
             "/pass" => Self::Pass,
+            "/after" => Self::After,
             "/job" => Self::Job,
-            "/later" => Self::Later,
             "/break" => Self::Break,
             "/switch" if offers_upgrade => Self::Switch,
             _ => Self::Repeat,
@@ -65,8 +68,6 @@ impl Service for Application {
                 Response::ok(Bytes::from([line.as_bytes(), &body].concat()))
             }),
             Deed::Ignore => Response::ok("ignored").into(),
-            Deed::Job => Outcome::defer(Lane::DEFAULT, |_| "done"),
-            Deed::Later => Outcome::after(Duration::from_millis(100), |_, _| "later"),
             Deed::Pass => Outcome::stream(|_, incoming, _| Response::ok(incoming)),
             Deed::Break => Response::ok(Body::source(Breaks { gave_half: false })).into(),
             Deed::Switch => {
@@ -78,6 +79,8 @@ impl Service for Application {
                 Outcome::upgrade(head, |_, now| other(now))
             }
             Deed::Forbid => StatusCode::FORBIDDEN.into(),
+            Deed::After => Outcome::after(AFTER, |_, _| Response::ok("after")),
+            Deed::Job => Outcome::defer(Lane::DEFAULT, |_| Response::ok("job")),
         }
     }
 

@@ -4,7 +4,7 @@ use super::report::Report;
 use super::talking::talk;
 use super::telling::tell;
 use super::text;
-use super::vector::{HeldBy, Outcome, Step, Vector};
+use super::vector::{Outcome, Step, Vector};
 use anabranch_core::testing::Take;
 
 /// What comes behind a conversation that is over.
@@ -27,7 +27,7 @@ pub(crate) fn hold(vector: &Vector) -> Result<(), String> {
 pub(crate) fn written(vector: &Vector) -> String {
     let outcome = held(vector, &Way::new("whole", vector.steps.clone())).outcome;
     let mut text = vector.given.clone();
-    for event in outcome.events.iter().filter(|_| vector.stage.held_by == HeldBy::Both) {
+    for event in &outcome.events {
         text += &format!("~ {event}\n");
     }
     for answer in &outcome.answers {
@@ -40,7 +40,7 @@ pub(crate) fn written(vector: &Vector) -> String {
 pub(crate) struct Way {
     pub(crate) name: String,
     pub(crate) steps: Vec<Step>,
-    /// How output is taken, in turn; all of it where there is nothing.
+    /// How output is taken, in turn, and then as the last time; all of it where there is nothing.
     pub(crate) takes: Vec<Take>,
 }
 
@@ -69,10 +69,10 @@ fn whole(vector: &Vector) -> Vec<Way> {
     vec![way(), way().writing(7), way().writing(1), way().owned(usize::MAX), way().owned(5), way().owned(1)]
 }
 
-/// With a first write at every length there is, and the rest in another.
+/// With a first write of every length there is, and the rest in another.
 fn output_cut_in_two(vector: &Vector) -> Vec<Way> {
     let way = || Way::new("whole", vector.steps.clone());
-    let (output, _) = talk(&vector.stage, &vector.steps, &[]);
+    let (output, _) = talk(&vector.server, &vector.steps, &[]);
     let rest = |way: Way| way.taking(Take::Write(usize::MAX), "then all");
     let writes = (1..output.len()).map(|at| rest(way().writing(at)));
     writes.chain((1..output.len()).map(|at| rest(way().owned(at)))).collect()
@@ -116,11 +116,8 @@ fn hold_with_more(vector: &Vector) -> Result<(), String> {
     }
     let mut expected = vector.expected.clone();
     if lives {
-        if vector.stage.held_by == HeldBy::Both {
-            let count =
-                expected.events.iter().filter_map(|event| event.split(' ').next()?.parse().ok()).max();
-            expected.events.push(format!("{} GET /behind HTTP/1.1", count.unwrap_or(0_u64) + 1));
-        }
+        let count = expected.events.iter().filter_map(|event| event.split(' ').next()?.parse().ok()).max();
+        expected.events.push(format!("{} GET /behind HTTP/1.1", count.unwrap_or(0_u64) + 1));
         expected.answers.push(text::shown(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n"));
         expected.answers.push("GET /behind".to_owned());
     }
@@ -139,12 +136,8 @@ struct Held {
 }
 
 fn held(vector: &Vector, way: &Way) -> Held {
-    let (output, end_of_flow) = talk(&vector.stage, &way.steps, &way.takes);
-    let (events, end) = match vector.stage.held_by {
-        HeldBy::Both => tell(&vector.stage, &way.steps),
-        HeldBy::Flow => (vector.expected.events.clone(), end_of_flow.clone()),
-    };
-    let closed = text::is_closed(&end_of_flow).then_some(end_of_flow);
+    let (events, end) = tell(&vector.server, &way.steps);
+    let (output, closed) = talk(&vector.server, &way.steps, &way.takes);
     Held { outcome: Outcome { events, answers: text::answer_lines(&output), end }, closed }
 }
 

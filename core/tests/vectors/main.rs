@@ -48,9 +48,8 @@ files! {
     smuggling_is_refused = "smuggling";
     ends_hold = "ends";
     drains_hold = "drains";
-    application_time_holds = "application-time";
-    room_holds = "room";
-    slow_peers_hold = "slow-peers";
+    slow_peers_and_handlers_hold = "slow";
+    overload_holds = "overload";
 }
 
 fn folder() -> PathBuf {

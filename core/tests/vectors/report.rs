@@ -18,12 +18,15 @@ impl Report<'_> {
         let Vector { file, line, title, .. } = self.vector;
         let mut text = format!("{file}.txt:{line}: {title}\n  held {}; the {what} differ\n\n", self.way.name);
         for step in &self.way.steps {
-            text += &match step {
-                Step::Bytes(bytes) => format!("  sent      {}\n", shown(bytes)),
-                Step::Eof => "            --- eof\n".to_owned(),
-                Step::Wait(time) => format!("            --- {} ms\n", time.as_millis()),
-                other => format!("            --- {other:?}\n"),
-            };
+            match step {
+                Step::Bytes(bytes) => text += &format!("  sent      {}\n", shown(bytes)),
+                Step::Eof => text += "            --- eof\n",
+                Step::StopTaking => text += "            --- the peer stops taking\n",
+                Step::TakeAgain => text += "            --- the peer takes again\n",
+                Step::RunJobs => text += "            --- jobs run\n",
+                Step::Drain => text += "            --- drain\n",
+                Step::Wait(time) => text += &format!("            --- {} ms\n", time.as_millis()),
+            }
         }
         let nothing = String::new();
         for index in 0..expected.len().max(got.len()) {

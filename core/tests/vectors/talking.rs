@@ -1,105 +1,100 @@
 //! A conversation with the whole flow, and what it sends.
 
+use std::time::Duration;
+
 use anabranch_core::app::{Http, MemoryBudget};
 use anabranch_core::testing::{ManualClock, Rig, Take};
 use anabranch_core::{
-    ConnectionId, ConnectionInfo, DeadlineKind, Flow, Protocol, ReadOperation, WriteOperation, WriteResult,
+    ConnectionId, ConnectionInfo, Flow, Protocol, ReadOperation, WriteOperation, WriteResult,
 };
 
 use super::application::Application;
 use super::text;
-use super::vector::{Admission, Stage, Step};
+use super::vector::{Server, Step};
 
-/// What was sent, the date left out, and how it stands at the end.
-pub(crate) fn talk(stage: &Stage, steps: &[Step], takes: &[Take]) -> (Vec<u8>, String) {
-    let mut talker = Talker::new(stage, takes);
-    talker.take();
+/// What was sent, the date left out, and how it ended. Output is taken like this, in turn, and then as the last time.
+pub(crate) fn talk(server: &Server, steps: &[Step], takes: &[Take]) -> (Vec<u8>, Option<String>) {
+    let mut rig = connect(server);
+    let mut output = Vec::new();
+    let mut taking = Taking::new(takes);
+    taking.take(&mut rig, &mut output);
     for step in steps {
-        talker.step(step);
-        talker.take();
+        match step {
+            Step::Bytes(bytes) => rig.feed(bytes, usize::MAX),
+            Step::Eof => rig.eof(),
+            Step::Wait(duration) => pass(&mut rig, *duration, &mut taking, &mut output),
+            Step::StopTaking => taking.stopped = true,
+            Step::TakeAgain => taking.stopped = false,
+            Step::RunJobs => drop(rig.run_jobs()),
+            Step::Drain => rig.drain(),
+        }
+        taking.take(&mut rig, &mut output);
     }
-    let rig = &mut talker.rig;
     let lingers = matches!(rig.next_write_operation(), WriteOperation::Close(_))
         && rig.next_read_operation() == ReadOperation::Read;
     if lingers {
         // A peer that was told of the end closes its half.
         rig.eof();
-        talker.take();
+        taking.take(&mut rig, &mut output);
     }
-    let end = talker.end();
-    (without_dates(&talker.output), end)
+    (
+        without_dates(&output),
+        rig.close_reason().map(|reason| text::closed(rig.next_write_operation(), reason)),
+    )
 }
 
-struct Talker {
-    rig: Rig<Box<dyn Flow>>,
-    output: Vec<u8>,
+fn connect(server: &Server) -> Rig<Box<dyn Flow>> {
+    let http = Http::new(Application)
+        .with_settings(server.settings.clone())
+        .with_memory(MemoryBudget::new(server.memory_bytes));
+    let clock = ManualClock::default();
+    let info = ConnectionInfo::new(ConnectionId(1));
+    let flow = if server.max_connections == 0 {
+        http.refuse(info, clock.now()).expect("HTTP says that it is overloaded")
+    } else {
+        http.connect(info, clock.now())
+    };
+    let mut rig = Rig::with_clock(flow, clock);
+    rig.jobs().set_capacity(server.lane_jobs);
+    rig
+}
+
+/// Lets time pass; what is sent meanwhile is taken when it is sent.
+fn pass(rig: &mut Rig<Box<dyn Flow>>, duration: Duration, taking: &mut Taking, output: &mut Vec<u8>) {
+    let until = rig.now() + duration;
+    while let Some(due) = rig.deadline().filter(|due| due.at <= until && !rig.is_finished()) {
+        rig.advance(due.at - rig.now());
+        taking.take(rig, output);
+    }
+    rig.advance(until - rig.now());
+}
+
+/// How the peer takes what is sent to it.
+struct Taking {
     takes: Vec<Take>,
-    taken: usize,
-    /// Bytes that the peer still takes.
-    room: usize,
+    next: usize,
+    stopped: bool,
 }
 
-impl Talker {
-    fn new(stage: &Stage, takes: &[Take]) -> Self {
-        let http = Http::new(Application)
-            .with_settings(stage.settings.clone())
-            .with_memory(MemoryBudget::new(stage.memory_bytes));
-        let clock = ManualClock::default();
-        let info = ConnectionInfo::new(ConnectionId(1));
-        let flow = match stage.admission {
-            Admission::Served => http.connect(info, clock.now()),
-            Admission::Refused => http.refuse(info, clock.now()).expect("HTTP has a word for it"),
-        };
-        let mut rig = Rig::with_clock(flow, clock);
-        rig.jobs().set_capacity(stage.jobs);
+impl Taking {
+    fn new(takes: &[Take]) -> Self {
         let takes = if takes.is_empty() { vec![Take::Write(usize::MAX)] } else { takes.to_vec() };
-        Self { rig, output: Vec::new(), takes, taken: 0, room: usize::MAX }
+        Self { takes, next: 0, stopped: false }
     }
 
-    fn step(&mut self, step: &Step) {
-        let rig = &mut self.rig;
-        match step {
-            Step::Bytes(bytes) => rig.feed(bytes, usize::MAX),
-            Step::Eof => rig.eof(),
-            Step::Wait(duration) => rig.advance(*duration),
-            Step::Stall => self.room = 0,
-            Step::TakeBytes(bytes) => self.room = *bytes,
-            Step::TakeAll => self.room = usize::MAX,
-            Step::Drain => rig.drain(),
-            Step::RunJobs => drop(rig.run_jobs()),
-            Step::LoseJobs => rig.lose_jobs(),
-        }
-    }
-
-    /// Takes what the peer takes, one way after another.
-    fn take(&mut self) {
-        while self.rig.next_write_operation() == WriteOperation::Write && self.room > 0 {
-            let take = self.takes[self.taken.min(self.takes.len() - 1)];
-            self.taken += 1;
-            let piece = match take {
-                Take::Write(max) => self.rig.write_at_most(max.min(self.room)),
+    fn take(&mut self, rig: &mut Rig<Box<dyn Flow>>, output: &mut Vec<u8>) {
+        while !self.stopped && rig.next_write_operation() == WriteOperation::Write {
+            let take = self.takes[self.next.min(self.takes.len() - 1)];
+            self.next += 1;
+            match take {
+                Take::Write(max) => output.extend(rig.write_at_most(max)),
                 Take::Owned(max) => {
-                    let piece = self.rig.take_output(max.min(self.room)).concat();
-                    self.rig.run();
-                    self.rig.report_write_result(WriteResult::Wrote(piece.len()));
-                    piece
+                    let chunks = rig.take_output(max).concat();
+                    rig.run();
+                    rig.report_write_result(WriteResult::Wrote(chunks.len()));
+                    output.extend(chunks);
                 }
-            };
-            self.room = self.room.saturating_sub(if self.room == usize::MAX { 0 } else { piece.len() });
-            self.output.extend(piece);
-        }
-    }
-
-    fn end(&self) -> String {
-        match (self.rig.close_reason(), self.rig.deadline()) {
-            (Some(reason), _) => text::closed(self.rig.next_write_operation(), reason),
-            (None, Some(deadline))
-                if matches!(deadline.kind, DeadlineKind::Idle | DeadlineKind::FirstByte)
-                    && self.rig.next_write_operation() == WriteOperation::Yield =>
-            {
-                "idle".to_owned()
             }
-            (None, _) => "waits".to_owned(),
         }
     }
 }

@@ -14,40 +14,24 @@ pub(crate) struct Vector {
     pub(crate) title: String,
     /// Everything but what is expected, as it stands in the file.
     pub(crate) given: String,
-    pub(crate) stage: Stage,
+    pub(crate) server: Server,
     pub(crate) steps: Vec<Step>,
     pub(crate) expected: Outcome,
 }
 
-/// What stands around a connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Stage {
+/// The server that a conversation is held with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Server {
     pub(crate) settings: Settings,
-    /// Bytes that the server holds for bodies, output and jobs, at most.
+    /// The process's budget, which is all there or nothing.
     pub(crate) memory_bytes: usize,
-    /// Jobs that wait for a lane, at most.
-    pub(crate) jobs: usize,
-    pub(crate) admission: Admission,
-    pub(crate) held_by: HeldBy,
+    /// Jobs that may wait.
+    pub(crate) lane_jobs: usize,
+    /// Connections that there is room for.
+    pub(crate) max_connections: usize,
 }
 
-/// Whether the server has room for the connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Admission {
-    Served,
-    Refused,
-}
-
-/// What holds a vector.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum HeldBy {
-    /// `http1::Connection` by its events, and the whole flow by its bytes.
-    Both,
-    /// The flow alone: the machine has no part in what is shown.
-    Flow,
-}
-
-/// What a peer, the server or the time does.
+/// What a peer, the time or the server does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// It sends this.
@@ -56,18 +40,14 @@ pub(crate) enum Step {
     Eof,
     /// It does nothing.
     Wait(Duration),
-    /// It takes nothing from here on.
-    Stall,
-    /// It takes so many bytes, and nothing more.
-    TakeBytes(usize),
-    /// It takes everything again.
-    TakeAll,
-    /// The server drains.
-    Drain,
+    /// It takes nothing more of what is sent to it.
+    StopTaking,
+    /// It takes again.
+    TakeAgain,
     /// The jobs that wait are run.
     RunJobs,
-    /// The jobs that wait are lost.
-    LoseJobs,
+    /// The server drains.
+    Drain,
 }
 
 /// What comes of a conversation, in lines.
@@ -111,12 +91,11 @@ impl Vector {
             line,
             title: title.to_owned(),
             given: format!("== {title}\n"),
-            stage: Stage {
+            server: Server {
                 settings,
-                memory_bytes: 1 << 30,
-                jobs: usize::MAX,
-                admission: Admission::Served,
-                held_by: HeldBy::Both,
+                memory_bytes: usize::MAX,
+                lane_jobs: usize::MAX,
+                max_connections: usize::MAX,
             },
             steps: Vec::new(),
             expected: Outcome::default(),
@@ -158,12 +137,10 @@ impl Vector {
         let Some((name, value)) = setting.split_once(" = ") else {
             return Err(format!("no setting: {setting}"));
         };
-        if self.set_stage(name, value) || self.set_deadline(name, value) {
-            return Ok(());
-        }
         let number: u32 = value.parse().map_err(|_| format!("no number: {value}"))?;
         let (size, bytes) = (number as usize, u64::from(number));
-        let limits = &mut self.stage.settings.limits;
+        let limits = &mut self.server.settings.limits;
+        let deadlines = &mut self.server.settings.deadlines;
         match name {
             "max_request_line_bytes" => limits.max_request_line_bytes = size,
             "max_fields" => limits.max_fields = size,
@@ -173,58 +150,28 @@ impl Vector {
             "max_chunk_line_bytes" => limits.max_chunk_line_bytes = size,
             "max_chunk_extension_bytes" => limits.max_chunk_extension_bytes = size,
             "max_discard_bytes" => limits.max_discard_bytes = bytes,
-            "max_linger_bytes" => limits.max_linger_bytes = bytes,
-            "max_output_bytes" => limits.max_output_bytes = size,
             "max_requests" => limits.max_requests = Some(bytes),
-            "memory_bytes" => self.stage.memory_bytes = size,
-            "jobs" => self.stage.jobs = size,
-            _ => return Err(format!("no such setting: {name}")),
+            "max_output_bytes" => limits.max_output_bytes = size,
+            "max_linger_bytes" => limits.max_linger_bytes = bytes,
+            "min_body_rate" => deadlines.min_body_rate = Some(number),
+            "handler_ms" => deadlines.handler = Some(Duration::from_millis(bytes)),
+            "memory_bytes" if number == 0 => self.server.memory_bytes = 0,
+            "lane_jobs" => self.server.lane_jobs = size,
+            "max_connections" => self.server.max_connections = size,
+            _ => return Err(format!("no such setting: {name} = {value}")),
         }
         Ok(())
-    }
-
-    fn set_stage(&mut self, name: &str, value: &str) -> bool {
-        match (name, value) {
-            ("connection", "refused") => self.stage.admission = Admission::Refused,
-            ("events", "none") => self.stage.held_by = HeldBy::Flow,
-            _ => return false,
-        }
-        true
-    }
-
-    fn set_deadline(&mut self, name: &str, value: &str) -> bool {
-        let deadlines = &mut self.stage.settings.deadlines;
-        let deadline = match name {
-            "first_byte" => &mut deadlines.first_byte,
-            "head" => &mut deadlines.head,
-            "body" => &mut deadlines.body,
-            "idle" => &mut deadlines.idle,
-            "write_stall" => &mut deadlines.write_stall,
-            "linger" => &mut deadlines.linger,
-            "handler" => &mut deadlines.handler,
-            _ => return false,
-        };
-        let millis = value.strip_suffix(" ms").and_then(|millis| millis.parse().ok());
-        *deadline = millis.map(Duration::from_millis);
-        millis.is_some() || value == "none"
     }
 }
 
 fn read_step(step: &str) -> Result<Step, String> {
     match step {
         "eof" => Ok(Step::Eof),
-        "later" => Ok(Step::Wait(Duration::ZERO)),
-        "the peer stalls" => Ok(Step::Stall),
-        "the peer reads" => Ok(Step::TakeAll),
+        "the peer stops taking" => Ok(Step::StopTaking),
+        "the peer takes again" => Ok(Step::TakeAgain),
+        "jobs run" => Ok(Step::RunJobs),
         "drain" => Ok(Step::Drain),
-        "the jobs run" => Ok(Step::RunJobs),
-        "the jobs are lost" => Ok(Step::LoseJobs),
-        _ if step.starts_with("the peer takes ") => step
-            .split(' ')
-            .nth(3)
-            .and_then(|bytes| bytes.parse().ok())
-            .map(Step::TakeBytes)
-            .ok_or_else(|| format!("no step: {step}")),
+        "later" => Ok(Step::Wait(Duration::ZERO)),
         _ => step
             .strip_suffix(" ms")
             .and_then(|millis| millis.parse().ok())
