@@ -72,6 +72,7 @@ fn let_run(rig: &mut Rig<Box<dyn Flow>>, lane: thread::JoinHandle<()>) -> Vec<u8
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a lane is a thread, and the job blocks it")]
 fn lane_gets_what_came_behind_the_request_first() {
     for request in [REQUEST, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"] {
         let mut rig = connect(|duplex| duplex.on_lane(Lane("streams"), echo));
