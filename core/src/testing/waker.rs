@@ -30,13 +30,18 @@ struct Count {
 
 impl Default for Count {
     fn default() -> Self {
-        Self { all: AtomicUsize::new(0), foreign: AtomicUsize::new(0), home: thread::current().id() }
+        Self { all: AtomicUsize::new(0), foreign: AtomicUsize::new(0), home: this_thread() }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own threads are told apart, and none is made")]
+fn this_thread() -> ThreadId {
+    thread::current().id()
 }
 
 impl Wake for Count {
     fn wake(self: Arc<Self>) {
-        if thread::current().id() != self.home {
+        if this_thread() != self.home {
             self.foreign.fetch_add(1, Ordering::SeqCst);
         }
         self.all.fetch_add(1, Ordering::SeqCst);
