@@ -430,9 +430,13 @@ impl<F: Flow> Rig<F> {
     /// held against the flow, as long as its wake comes.
     #[track_caller]
     fn check_rest(&mut self) {
-        let foreign = self.wakes.foreign_wakes();
+        let (foreign, answered) = (self.wakes.foreign_wakes(), self.answered);
         let before = Answers::of(&self.flow);
         self.run_once();
+        if self.answered != answered {
+            // It was woken just before.
+            return;
+        }
         let after = Answers::of(&self.flow);
         if !after.are_as(&before) && !self.is_woken_elsewhere(foreign) {
             let what = format!("nothing woke it, and a run changed its answers; before, it said {before:?}");
