@@ -341,8 +341,14 @@ fn hold_all(bytes: usize, cut: usize, limits: &Limits, budget: usize) {
         for reads in [Reads::All, Reads::Nothing, Reads::Slowly] {
             let start = stream.first.escape_ascii().to_string();
             let Held { peak, charged } = play(&stream, bytes, cut, reads, limits, budget);
-            // A body may be collected, answered and given back between two looks at the budget.
-            let charged = if start.contains("/collect") { budget } else { charged };
+            let charged = if start.contains("/collect") {
+                // A body may be collected, answered and given back between two looks at the budget.
+                budget
+            } else {
+                // Whatever room there is, the limits of output and window are kept.
+                assert!(charged <= own, "{}: {charged} bytes of the budget, of {own}", stream.name);
+                charged
+            };
             // A buffer that grows is there twice while it is moved: half as much again.
             let bound = own + charged + charged / 2;
             let told = format!("{peak:>9} of {bound:>9}: {} ({reads:?}, {start})", stream.name);

@@ -26,6 +26,7 @@ struct Row {
     instructions: Option<f64>,
     allocations: f64,
     allocated_bytes: f64,
+    copied_bytes: Option<f64>,
 }
 
 /// Whether instructions are counted decides how long it takes: some ten seconds without.
@@ -47,6 +48,7 @@ pub fn measure(with_instructions: bool) -> Report {
                 instructions: if with_instructions { instr::instructions(&scenario, engine) } else { None },
                 allocations: allocated.calls as f64 / requests,
                 allocated_bytes: allocated.bytes as f64 / requests,
+                copied_bytes: if with_instructions { instr::copied_bytes(&scenario, engine) } else { None },
             });
         }
     }
@@ -109,13 +111,13 @@ fn allocations(kind: EngineKind, scenario: &Scenario) -> Allocated {
 impl Report {
     pub fn print_tables(&self) {
         println!(
-            "| per request | engine | ns | × httparse | instructions | × httparse | allocations | bytes |"
+            "| per request | engine | ns | × httparse | instructions | × httparse | allocations | bytes | copied |"
         );
-        println!("|---|---|--:|--:|--:|--:|--:|--:|");
+        println!("|---|---|--:|--:|--:|--:|--:|--:|--:|");
         for row in &self.rows {
             let parser = self.parser(row);
             println!(
-                "| {} | {} | {:.0} | {} | {} | {} | {:.2} | {:.0} |",
+                "| {} | {} | {:.0} | {} | {} | {} | {:.2} | {:.0} | {} |",
                 row.title,
                 row.engine.name(),
                 row.nanoseconds,
@@ -124,6 +126,7 @@ impl Report {
                 ratio(row.instructions, parser.and_then(|parser| parser.instructions)),
                 row.allocations,
                 row.allocated_bytes,
+                row.copied_bytes.map_or(String::from("-"), |count| format!("{count:.0}")),
             );
         }
         println!("\n| ours, as a part of | time: http-net | hyper | instructions: http-net | hyper |");
@@ -157,13 +160,14 @@ impl Report {
             .iter()
             .map(|row| {
                 format!(
-                    r#"{{"scenario":"{}","engine":"{}","ns":{:.1},"instructions":{},"allocations":{:.3},"allocated_bytes":{:.1}}}"#,
+                    r#"{{"scenario":"{}","engine":"{}","ns":{:.1},"instructions":{},"allocations":{:.3},"allocated_bytes":{:.1},"copied_bytes":{}}}"#,
                     row.scenario,
                     row.engine.name(),
                     row.nanoseconds,
                     row.instructions.map_or(String::from("null"), |count| format!("{count:.1}")),
                     row.allocations,
                     row.allocated_bytes,
+                    row.copied_bytes.map_or(String::from("null"), |count| format!("{count:.1}")),
                 )
             })
             .collect();

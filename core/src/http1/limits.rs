@@ -39,25 +39,32 @@ pub struct Limits {
 
 impl Limits {
     /// What one connection holds at most, in bytes on the heap, whatever its peer sends and however little it takes: with
-    /// reads of up to `read_bytes`, and beside what the server's [memory budget](crate::app::MemoryBudget) holds for all of
-    /// them together (bodies, output and jobs that outlive a turn) and what the application makes itself.
+    /// reads of up to `read_bytes`, and beside bodies that a handler [collects](crate::app::Outcome::collect), jobs, and what
+    /// the application makes itself. For whoever has to say how many connections fit into a machine.
     ///
     /// ```text
-    ///   2 × (max_request_line_bytes + max_header_bytes + read_bytes)   a head or a trailer section that is not complete
-    ///   48 × max_fields                                                where its fields are
-    ///   2 × (max_output_bytes + read_bytes)                            answers waiting to be sent
-    ///   2 × (max_window_bytes + read_bytes)                            a streamed body waiting for the application
-    ///   32 KiB                                                         everything else
+    ///   3 × (max_request_line_bytes + max_header_bytes + read_bytes)   what came of a head or trailer section
+    ///   2 × (max_request_line_bytes + max_header_bytes)                its copies,
+    ///   128 × max_fields + 3 × max_field_line_bytes                    its fields, its host
+    ///   4 × (max_window_bytes + read_bytes)                            a streamed body waiting for the application
+    ///   6 × (max_output_bytes + read_bytes)                            answers waiting to be sent
+    ///   52 KiB + read_bytes                                            everything else, the read buffer included
     /// ```
     ///
-    /// Twice, because a buffer that grows is copied into one of double the size. Most connections hold a small part of
-    /// this, and an idle one 288 bytes.
+    /// What grows by doubling has twice its bytes, and once more while it moves; as much output again as waits may have been
+    /// sent before it is moved to the front. Most connections hold a small part of this, and an idle one 288 bytes.
     #[must_use]
     pub const fn connection_bytes(&self, read_bytes: usize) -> usize {
-        let head = self.max_request_line_bytes.saturating_add(self.max_header_bytes);
-        let buffered = head.saturating_add(self.max_output_bytes).saturating_add(self.max_window_bytes);
-        let buffers = buffered.saturating_add(read_bytes.saturating_mul(3)).saturating_mul(2);
-        buffers.saturating_add(self.max_fields.saturating_mul(48)).saturating_add(32 * 1024)
+        let section = self.max_request_line_bytes.saturating_add(self.max_header_bytes);
+        let came = section.saturating_add(read_bytes).saturating_mul(3);
+        let copies = section.saturating_mul(2);
+        let fields = self.max_fields.saturating_mul(128);
+        let host = self.max_field_line_bytes.saturating_mul(3);
+        let window = self.max_window_bytes.saturating_add(read_bytes).saturating_mul(4);
+        let output = self.max_output_bytes.saturating_add(read_bytes).saturating_mul(6);
+        let received = came.saturating_add(copies).saturating_add(fields).saturating_add(host);
+        let waiting = window.saturating_add(output);
+        received.saturating_add(waiting).saturating_add(read_bytes).saturating_add(52 * 1024)
     }
 
     /// `max_field_line_bytes`, as far as a field table can say.

@@ -5,6 +5,7 @@ use super::talking::talk;
 use super::telling::tell;
 use super::text;
 use super::vector::{Outcome, Step, Vector};
+use anabranch_core::testing::Take;
 
 /// What comes behind a conversation that is over.
 const BEHIND: &[u8] = b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -15,6 +16,9 @@ pub(crate) fn hold(vector: &Vector) -> Result<(), String> {
         for way in ways {
             hold_once(vector, &way, &vector.expected)?;
         }
+    }
+    for way in output_cut_in_two(vector) {
+        hold_once(vector, &way, &vector.expected)?;
     }
     hold_with_more(vector)
 }
@@ -36,24 +40,42 @@ pub(crate) fn written(vector: &Vector) -> String {
 pub(crate) struct Way {
     pub(crate) name: String,
     pub(crate) steps: Vec<Step>,
-    pub(crate) max_write: usize,
+    /// How output is taken, in turn, and then as the last time; all of it where there is nothing.
+    pub(crate) takes: Vec<Take>,
 }
 
 impl Way {
     fn new(name: impl Into<String>, steps: Vec<Step>) -> Self {
-        Self { name: name.into(), steps, max_write: usize::MAX }
+        Self { name: name.into(), steps, takes: Vec::new() }
     }
 
-    fn writing(mut self, max: usize) -> Self {
-        self.max_write = max;
-        self.name += &format!(", {max} bytes a write");
+    fn writing(self, max: usize) -> Self {
+        self.taking(Take::Write(max), &format!("{max} bytes a write"))
+    }
+
+    fn owned(self, max: usize) -> Self {
+        self.taking(Take::Owned(max), &format!("owned chunks of {max} bytes"))
+    }
+
+    fn taking(mut self, take: Take, how: &str) -> Self {
+        self.takes.push(take);
+        self.name += &format!(", {how}");
         self
     }
 }
 
 fn whole(vector: &Vector) -> Vec<Way> {
     let way = || Way::new("whole", vector.steps.clone());
-    vec![way(), way().writing(7), way().writing(1)]
+    vec![way(), way().writing(7), way().writing(1), way().owned(usize::MAX), way().owned(5), way().owned(1)]
+}
+
+/// With a first write of every length there is, and the rest in another.
+fn output_cut_in_two(vector: &Vector) -> Vec<Way> {
+    let way = || Way::new("whole", vector.steps.clone());
+    let (output, _) = talk(&vector.server, &vector.steps, &[]);
+    let rest = |way: Way| way.taking(Take::Write(usize::MAX), "then all");
+    let writes = (1..output.len()).map(|at| rest(way().writing(at)));
+    writes.chain((1..output.len()).map(|at| rest(way().owned(at)))).collect()
 }
 
 fn cut_in_two(vector: &Vector) -> Vec<Way> {
@@ -115,7 +137,7 @@ struct Held {
 
 fn held(vector: &Vector, way: &Way) -> Held {
     let (events, end) = tell(&vector.server, &way.steps);
-    let (output, closed) = talk(&vector.server, &way.steps, way.max_write);
+    let (output, closed) = talk(&vector.server, &way.steps, &way.takes);
     Held { outcome: Outcome { events, answers: text::answer_lines(&output), end }, closed }
 }
 

@@ -5,7 +5,7 @@
 //!                      └──► talking   the whole Flow        bytes  ──┴──► as the file has it? or a report to read
 //!
 //!   input    whole · at every point in two · byte by byte · with a further request behind it
-//!   output   all a write · 7 bytes · 1 byte
+//!   output   all a write · at every point in two · 7 bytes · 1 byte · as owned chunks
 //! ```
 //!
 //! How a file is written stands in `README.md` beside the files. `VECTORS=write cargo test -p anabranch-core --test vectors`

@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn report_marks_the_first_difference() {
         let (_, vectors) = super::super::vector::read("some", "== A title\nWhy.\n> GET\\r\\n\n");
-        let way = Way { name: "whole".to_owned(), steps: vectors[0].steps.clone(), max_write: 1 };
+        let way = Way { name: "whole".to_owned(), steps: vectors[0].steps.clone(), takes: Vec::new() };
         let report = Report { vector: &vectors[0], way: &way };
         let lines = |last: &str| vec!["1 same".to_owned(), last.to_owned()];
         let text = report.compare("events", &lines("1 abcd"), &lines("1 abxd")).unwrap_err();

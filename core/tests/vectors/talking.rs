@@ -3,37 +3,39 @@
 use std::time::Duration;
 
 use anabranch_core::app::{Http, MemoryBudget};
-use anabranch_core::testing::{ManualClock, Rig};
-use anabranch_core::{ConnectionId, ConnectionInfo, Flow, Protocol, ReadOperation, WriteOperation};
+use anabranch_core::testing::{ManualClock, Rig, Take};
+use anabranch_core::{
+    ConnectionId, ConnectionInfo, Flow, Protocol, ReadOperation, WriteOperation, WriteResult,
+};
 
 use super::application::Application;
 use super::text;
 use super::vector::{Server, Step};
 
-/// What was sent, the date left out, and how it ended.
-pub(crate) fn talk(server: &Server, steps: &[Step], max_write: usize) -> (Vec<u8>, Option<String>) {
+/// What was sent, the date left out, and how it ended. Output is taken like this, in turn, and then as the last time.
+pub(crate) fn talk(server: &Server, steps: &[Step], takes: &[Take]) -> (Vec<u8>, Option<String>) {
     let mut rig = connect(server);
     let mut output = Vec::new();
-    let mut max_taken = max_write;
-    take(&mut rig, max_taken, &mut output);
+    let mut taking = Taking::new(takes);
+    taking.take(&mut rig, &mut output);
     for step in steps {
         match step {
             Step::Bytes(bytes) => rig.feed(bytes, usize::MAX),
             Step::Eof => rig.eof(),
-            Step::Wait(duration) => pass(&mut rig, *duration, max_taken, &mut output),
-            Step::StopTaking => max_taken = 0,
-            Step::TakeAgain => max_taken = max_write,
+            Step::Wait(duration) => pass(&mut rig, *duration, &mut taking, &mut output),
+            Step::StopTaking => taking.stopped = true,
+            Step::TakeAgain => taking.stopped = false,
             Step::RunJobs => drop(rig.run_jobs()),
             Step::Drain => rig.drain(),
         }
-        take(&mut rig, max_taken, &mut output);
+        taking.take(&mut rig, &mut output);
     }
     let lingers = matches!(rig.next_write_operation(), WriteOperation::Close(_))
         && rig.next_read_operation() == ReadOperation::Read;
     if lingers {
         // A peer that was told of the end closes its half.
         rig.eof();
-        take(&mut rig, max_taken, &mut output);
+        taking.take(&mut rig, &mut output);
     }
     (
         without_dates(&output),
@@ -58,18 +60,42 @@ fn connect(server: &Server) -> Rig<Box<dyn Flow>> {
 }
 
 /// Lets time pass; what is sent meanwhile is taken when it is sent.
-fn pass(rig: &mut Rig<Box<dyn Flow>>, duration: Duration, max: usize, output: &mut Vec<u8>) {
+fn pass(rig: &mut Rig<Box<dyn Flow>>, duration: Duration, taking: &mut Taking, output: &mut Vec<u8>) {
     let until = rig.now() + duration;
     while let Some(due) = rig.deadline().filter(|due| due.at <= until && !rig.is_finished()) {
         rig.advance(due.at - rig.now());
-        take(rig, max, output);
+        taking.take(rig, output);
     }
     rig.advance(until - rig.now());
 }
 
-fn take(rig: &mut Rig<Box<dyn Flow>>, max: usize, output: &mut Vec<u8>) {
-    while max > 0 && rig.next_write_operation() == WriteOperation::Write {
-        output.extend(rig.write_at_most(max));
+/// How the peer takes what is sent to it.
+struct Taking {
+    takes: Vec<Take>,
+    next: usize,
+    stopped: bool,
+}
+
+impl Taking {
+    fn new(takes: &[Take]) -> Self {
+        let takes = if takes.is_empty() { vec![Take::Write(usize::MAX)] } else { takes.to_vec() };
+        Self { takes, next: 0, stopped: false }
+    }
+
+    fn take(&mut self, rig: &mut Rig<Box<dyn Flow>>, output: &mut Vec<u8>) {
+        while !self.stopped && rig.next_write_operation() == WriteOperation::Write {
+            let take = self.takes[self.next.min(self.takes.len() - 1)];
+            self.next += 1;
+            match take {
+                Take::Write(max) => output.extend(rig.write_at_most(max)),
+                Take::Owned(max) => {
+                    let chunks = rig.take_output(max).concat();
+                    rig.run();
+                    rig.report_write_result(WriteResult::Wrote(chunks.len()));
+                    output.extend(chunks);
+                }
+            }
+        }
     }
 }
 
