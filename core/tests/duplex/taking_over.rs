@@ -57,8 +57,10 @@ async fn echo_awaited(mut stream: DuplexStream) {
     }
 }
 
-/// Runs the flow until its stream's thread has ended and all it said is out.
-fn let_run(rig: &mut Rig<Box<dyn Flow>>, lane: thread::JoinHandle<()>) -> Vec<u8> {
+/// Runs `job` on a lane's thread, and the flow until that has ended and all it said is out.
+#[expect(clippy::disallowed_methods, reason = "the test plays the lane")]
+fn let_run(rig: &mut Rig<Box<dyn Flow>>, job: Job) -> Vec<u8> {
+    let lane = thread::spawn(|| job.run());
     let mut output = Vec::new();
     while !lane.is_finished() {
         rig.run();
@@ -81,7 +83,7 @@ fn lane_gets_what_came_behind_the_request_first() {
         assert_eq!(rig.written(), b"");
         let job = rig.jobs().take().unwrap();
         assert_eq!(job.lane(), Lane("streams"));
-        let output = let_run(&mut rig, thread::spawn(|| job.run()));
+        let output = let_run(&mut rig, job);
         let text = String::from_utf8(output).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let status = if request == REQUEST { "HTTP/1.1 101 " } else { "HTTP/1.1 200 " };

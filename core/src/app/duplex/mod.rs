@@ -157,7 +157,8 @@ impl Duplex {
 
     /// The stream goes to `work` on a thread of `lane`, which it may block, and which it has until it is through: a lane
     /// for streams has as many threads as there are to be streams at once. The peer is told of the switch once a thread is
-    /// at work; where the lane is full it is answered with 503 instead. Should `work` panic, the connection is reset.
+    /// at work, and waits as long as the job waits in the lane's queue; where the lane is full it is answered with 503
+    /// instead. Should `work` panic, the connection is reset.
     pub fn on_lane(self, lane: Lane, work: impl FnOnce(DuplexStream) + Send + 'static) -> Takeover {
         Takeover { options: self, taker: Taker::Lane(lane, Box::new(work)) }
     }
