@@ -294,3 +294,18 @@ fn is_forbidden_in_trailers(name: &[u8]) -> bool {
     ];
     FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan::Section;
+    use super::*;
+
+    #[test]
+    fn every_trailer_is_read_however_long_the_one_before() {
+        let mut input = BytesMut::from("x: a long value, far longer than what follows\r\ny: b\r\n\r\nrest");
+        let mut scan = Scan::new(Section::Trailers);
+        let trailers = trailers(&mut input, &mut scan, &Limits::default()).unwrap().unwrap();
+        assert_eq!(trailers.field("y"), Some(&b"b"[..]));
+        assert_eq!(input, "rest");
+    }
+}

@@ -102,6 +102,7 @@ impl Wake for Bell {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a lane is a thread, and the job blocks it")]
 fn lane_gets_what_came_behind_the_request_first() {
     let http = Http::new(Upgrades(|duplex: Duplex| duplex.on_lane(Lane("streams"), echo)));
     let behind = ["behind ", &"and more ".repeat(50)].concat();

@@ -1,5 +1,4 @@
 //! An allocator that counts: what the current thread holds, and the most that it held.
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

@@ -9,7 +9,7 @@
 //! `cargo test -p anabranch-core --all-features --test hostile -- --nocapture` says what each stream came to.
 #![expect(
     clippy::disallowed_macros,
-    reason = "each test thread counts what is its own, and says what each stream came to"
+    reason = "each test's thread counts what is its own, and says what came of it to whoever asks for the figures"
 )]
 
 mod application;

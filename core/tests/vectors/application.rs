@@ -1,18 +1,22 @@
 //! The small application behind every vector, so that answers are short and show what was understood.
 
 use core::task::{self, Poll};
+use std::time::Duration;
 
 use anabranch_core::app::{
     Body, BodyError, BodySource, Context, Failure, Frame, Outcome, Request, Response, Service,
 };
 use anabranch_core::testing::{Behaviour, Io, Probe};
-use anabranch_core::{CloseReason, Flow, Instant};
+use anabranch_core::{CloseReason, Flow, Instant, Lane};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderValue, UPGRADE};
 
 /// The most a body may have.
 pub(crate) const COLLECTED: usize = 1 << 20;
+
+/// How long `/after` takes.
+pub(crate) const AFTER: Duration = Duration::from_millis(1000);
 
 /// What the application does with a request, by its path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +33,10 @@ pub(crate) enum Deed {
     Switch,
     /// `CONNECT` to anywhere else.
     Forbid,
+    /// `/after`: answers after a second.
+    After,
+    /// `/job`: answers when its job is run.
+    Job,
 }
 
 impl Deed {
@@ -38,6 +46,8 @@ impl Deed {
             _ if *method == http::Method::CONNECT => Self::Forbid,
             "/ignore" => Self::Ignore,
             "/pass" => Self::Pass,
+            "/after" => Self::After,
+            "/job" => Self::Job,
             "/break" => Self::Break,
             "/switch" if offers_upgrade => Self::Switch,
             _ => Self::Repeat,
@@ -69,6 +79,8 @@ impl Service for Application {
                 Outcome::upgrade(head, |_, now| other(now))
             }
             Deed::Forbid => StatusCode::FORBIDDEN.into(),
+            Deed::After => Outcome::after(AFTER, |_, _| Response::ok("after")),
+            Deed::Job => Outcome::defer(Lane::DEFAULT, |_| Response::ok("job")),
         }
     }
 

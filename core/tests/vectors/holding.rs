@@ -114,8 +114,8 @@ struct Held {
 }
 
 fn held(vector: &Vector, way: &Way) -> Held {
-    let (events, end) = tell(&vector.settings, &way.steps);
-    let (output, closed) = talk(&vector.settings, &way.steps, way.max_write);
+    let (events, end) = tell(&vector.server, &way.steps);
+    let (output, closed) = talk(&vector.server, &way.steps, way.max_write);
     Held { outcome: Outcome { events, answers: text::answer_lines(&output), end }, closed }
 }
 

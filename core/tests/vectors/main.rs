@@ -47,6 +47,9 @@ files! {
     deadlines_hold = "deadlines";
     smuggling_is_refused = "smuggling";
     ends_hold = "ends";
+    drains_hold = "drains";
+    slow_peers_and_handlers_hold = "slow";
+    overload_holds = "overload";
 }
 
 fn folder() -> PathBuf {

@@ -21,6 +21,10 @@ impl Report<'_> {
             match step {
                 Step::Bytes(bytes) => text += &format!("  sent      {}\n", shown(bytes)),
                 Step::Eof => text += "            --- eof\n",
+                Step::StopTaking => text += "            --- the peer stops taking\n",
+                Step::TakeAgain => text += "            --- the peer takes again\n",
+                Step::RunJobs => text += "            --- jobs run\n",
+                Step::Drain => text += "            --- drain\n",
                 Step::Wait(time) => text += &format!("            --- {} ms\n", time.as_millis()),
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use anabranch_core::http1::{AnswerLength, BodyLength, Connection, Event, Misuse, RequestHead, Settings};
+use anabranch_core::http1::{AnswerLength, BodyLength, Connection, Event, Misuse, Refusal, RequestHead};
 use anabranch_core::{
     Dates, ExchangeId, Fields, InputEnd, Instant, Pool, ReadOperation, Turn, WriteOperation, WriteResult,
 };
@@ -12,18 +12,28 @@ use bytes::{Bytes, BytesMut};
 use http::header::{HeaderValue, UPGRADE};
 use http::{Method, StatusCode, Version};
 
-use super::application::Deed;
+use super::application::{AFTER, Deed};
 use super::text::{self, shown};
-use super::vector::Step;
+use super::vector::{Server, Step};
 
 /// The events, and how it ends.
-pub(crate) fn tell(settings: &Settings, steps: &[Step]) -> (Vec<String>, String) {
-    let mut teller = Teller::new(settings);
+pub(crate) fn tell(server: &Server, steps: &[Step]) -> (Vec<String>, String) {
+    let mut teller = Teller::new(server);
     for step in steps {
         match step {
             Step::Bytes(bytes) => teller.read(bytes),
             Step::Eof => teller.close_input(),
             Step::Wait(duration) => teller.wait(*duration),
+            Step::StopTaking => teller.peer = Peer::TakesNothing,
+            Step::TakeAgain => {
+                teller.peer = Peer::Takes;
+                teller.go_on(BytesMut::new());
+            }
+            Step::RunJobs => teller.run_job(),
+            Step::Drain => {
+                teller.connection.drain();
+                teller.go_on(BytesMut::new());
+            }
         }
     }
     teller.told()
@@ -39,6 +49,39 @@ struct Teller {
     switched: Option<Vec<u8>>,
     /// The exchange whose body is passed on.
     passing: Option<ExchangeId>,
+    /// An answer that the application gives later.
+    later: Option<(ExchangeId, Later)>,
+    peer: Peer,
+    /// Whether anything can be kept beyond a turn, and whether a job finds room.
+    memory: Room,
+    lane: Room,
+}
+
+/// What an answer waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Later {
+    Time(Instant),
+    Job,
+    /// The rest of the body.
+    Body,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Peer {
+    Takes,
+    TakesNothing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Some,
+    None,
+}
+
+impl Room {
+    const fn of(count: usize) -> Self {
+        if count == 0 { Self::None } else { Self::Some }
+    }
 }
 
 enum Told {
@@ -48,17 +91,26 @@ enum Told {
 }
 
 impl Teller {
-    fn new(settings: &Settings) -> Self {
+    fn new(server: &Server) -> Self {
         let now = Instant::ORIGIN;
-        Self {
-            connection: Connection::new(Arc::new(settings.clone()), now),
+        let mut teller = Self {
+            connection: Connection::new(Arc::new(server.settings.clone()), now),
             now,
             dates: Dates::none(),
             pool: Pool::default(),
             told: Vec::new(),
             switched: None,
             passing: None,
+            later: None,
+            peer: Peer::Takes,
+            memory: Room::of(server.memory_bytes),
+            lane: Room::of(server.lane_jobs),
+        };
+        if server.max_connections == 0 {
+            teller.with(|connection, turn| connection.refuse_connection(Refusal::Overloaded, turn));
+            teller.go_on(BytesMut::new());
         }
+        teller
     }
 
     fn read(&mut self, bytes: &[u8]) {
@@ -79,12 +131,54 @@ impl Teller {
     /// Lets time pass, and fires each deadline at its very instant on the way.
     fn wait(&mut self, duration: Duration) {
         let until = self.now + duration;
-        while let Some(deadline) = self.connection.deadline().filter(|deadline| deadline.at <= until) {
-            self.now = deadline.at;
-            self.with(|connection, turn| connection.handle_timeout(turn));
+        loop {
+            let deadline = self.connection.deadline().map(|deadline| deadline.at);
+            let own = match self.later {
+                Some((_, Later::Time(at))) => Some(at),
+                _ => None,
+            };
+            let Some(at) = deadline.into_iter().chain(own).min().filter(|at| *at <= until) else { break };
+            self.now = at;
+            if deadline == Some(at) {
+                self.with(|connection, turn| connection.handle_timeout(turn));
+            } else {
+                self.answer_later(StatusCode::OK);
+            }
             self.go_on(BytesMut::new());
         }
         self.now = until;
+    }
+
+    /// Gives the answer that was to be given later.
+    fn answer_later(&mut self, status: StatusCode) {
+        if let Some((id, _)) = self.later.take() {
+            self.reply(id, status);
+        }
+    }
+
+    fn run_job(&mut self) {
+        if matches!(self.later, Some((_, Later::Job))) {
+            self.answer_later(StatusCode::OK);
+            self.go_on(BytesMut::new());
+        }
+    }
+
+    /// What waits for more is kept, if there is memory for it.
+    fn keep_body(&mut self) {
+        let came = matches!(self.told.last(), Some(Told::Data(..)));
+        if self.memory == Room::None
+            && came
+            && let Some((id, Later::Body)) = self.later
+        {
+            self.refuse_for_memory(id);
+        }
+    }
+
+    fn refuse_for_memory(&mut self, id: ExchangeId) {
+        self.later = None;
+        self.connection.end_after(id);
+        self.with(|connection, turn| connection.drop_body(id, turn)).expect("the exchange is in progress");
+        self.reply(id, Refusal::OutOfMemory.status());
     }
 
     /// Takes events and writes answers until nothing moves.
@@ -93,7 +187,11 @@ impl Teller {
             while let Some(event) = self.with(|connection, turn| connection.poll_event(&mut input, turn)) {
                 self.take(event);
             }
+            self.keep_body();
             self.with(|connection, turn| connection.keep(&mut input, turn));
+            if self.peer == Peer::TakesNothing {
+                return;
+            }
             let mut output = Vec::new();
             self.connection.take_output(usize::MAX, &mut output);
             let count: usize = output.iter().map(Bytes::len).sum();
@@ -131,6 +229,7 @@ impl Teller {
             }
             Event::Refused { id, refusal } => {
                 self.told.push(Told::Line(format!("{} refused, {refusal}", id.0)));
+                self.later = None;
                 if self.connection.has_begun() {
                     self.with(|connection, turn| connection.cut(id, turn));
                 } else {
@@ -145,9 +244,15 @@ impl Teller {
     fn deal(&mut self, id: ExchangeId, head: &RequestHead) {
         match Deed::of(head.method(), head.target(), head.path(), head.offers_upgrade()) {
             Deed::Repeat if head.body_length() == BodyLength::Empty => self.reply(id, StatusCode::OK),
-            Deed::Repeat => self
-                .with(|connection, turn| connection.want_body(id, turn))
-                .expect("the exchange is in progress"),
+            Deed::Repeat => {
+                self.later = Some((id, Later::Body));
+                self.with(|connection, turn| connection.want_body(id, turn))
+                    .expect("the exchange is in progress");
+            }
+            Deed::After => self.later = Some((id, Later::Time(self.now + AFTER))),
+            Deed::Job if self.memory == Room::None => self.refuse_for_memory(id),
+            Deed::Job if self.lane == Room::None => self.reply(id, StatusCode::SERVICE_UNAVAILABLE),
+            Deed::Job => self.later = Some((id, Later::Job)),
             Deed::Ignore => self.reply(id, StatusCode::OK),
             Deed::Pass => {
                 let length = AnswerLength::Unknown;
@@ -197,8 +302,8 @@ impl Teller {
     fn body_ended(&mut self, id: ExchangeId) {
         if self.passing.take_if(|passing| *passing == id).is_some() {
             self.with(|connection, turn| connection.finish(id, None, turn)).expect("the answer has begun");
-        } else if self.connection.open_exchange() == Some(id) && !self.connection.has_begun() {
-            self.reply(id, StatusCode::OK);
+        } else if self.later == Some((id, Later::Body)) {
+            self.answer_later(StatusCode::OK);
         }
     }
 

@@ -14,12 +14,24 @@ pub(crate) struct Vector {
     pub(crate) title: String,
     /// Everything but what is expected, as it stands in the file.
     pub(crate) given: String,
-    pub(crate) settings: Settings,
+    pub(crate) server: Server,
     pub(crate) steps: Vec<Step>,
     pub(crate) expected: Outcome,
 }
 
-/// What a peer, or the time, does.
+/// The server that a conversation is held with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Server {
+    pub(crate) settings: Settings,
+    /// The process's budget, which is all there or nothing.
+    pub(crate) memory_bytes: usize,
+    /// Jobs that may wait.
+    pub(crate) lane_jobs: usize,
+    /// Connections that there is room for.
+    pub(crate) max_connections: usize,
+}
+
+/// What a peer, the time or the server does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// It sends this.
@@ -28,6 +40,14 @@ pub(crate) enum Step {
     Eof,
     /// It does nothing.
     Wait(Duration),
+    /// It takes nothing more of what is sent to it.
+    StopTaking,
+    /// It takes again.
+    TakeAgain,
+    /// The jobs that wait are run.
+    RunJobs,
+    /// The server drains.
+    Drain,
 }
 
 /// What comes of a conversation, in lines.
@@ -71,7 +91,12 @@ impl Vector {
             line,
             title: title.to_owned(),
             given: format!("== {title}\n"),
-            settings,
+            server: Server {
+                settings,
+                memory_bytes: usize::MAX,
+                lane_jobs: usize::MAX,
+                max_connections: usize::MAX,
+            },
             steps: Vec::new(),
             expected: Outcome::default(),
         }
@@ -114,7 +139,8 @@ impl Vector {
         };
         let number: u32 = value.parse().map_err(|_| format!("no number: {value}"))?;
         let (size, bytes) = (number as usize, u64::from(number));
-        let limits = &mut self.settings.limits;
+        let limits = &mut self.server.settings.limits;
+        let deadlines = &mut self.server.settings.deadlines;
         match name {
             "max_request_line_bytes" => limits.max_request_line_bytes = size,
             "max_fields" => limits.max_fields = size,
@@ -125,7 +151,14 @@ impl Vector {
             "max_chunk_extension_bytes" => limits.max_chunk_extension_bytes = size,
             "max_discard_bytes" => limits.max_discard_bytes = bytes,
             "max_requests" => limits.max_requests = Some(bytes),
-            _ => return Err(format!("no such setting: {name}")),
+            "max_output_bytes" => limits.max_output_bytes = size,
+            "max_linger_bytes" => limits.max_linger_bytes = bytes,
+            "min_body_rate" => deadlines.min_body_rate = Some(number),
+            "handler_ms" => deadlines.handler = Some(Duration::from_millis(bytes)),
+            "memory_bytes" if number == 0 => self.server.memory_bytes = 0,
+            "lane_jobs" => self.server.lane_jobs = size,
+            "max_connections" => self.server.max_connections = size,
+            _ => return Err(format!("no such setting: {name} = {value}")),
         }
         Ok(())
     }
@@ -134,6 +167,10 @@ impl Vector {
 fn read_step(step: &str) -> Result<Step, String> {
     match step {
         "eof" => Ok(Step::Eof),
+        "the peer stops taking" => Ok(Step::StopTaking),
+        "the peer takes again" => Ok(Step::TakeAgain),
+        "jobs run" => Ok(Step::RunJobs),
+        "drain" => Ok(Step::Drain),
         "later" => Ok(Step::Wait(Duration::ZERO)),
         _ => step
             .strip_suffix(" ms")

@@ -126,6 +126,28 @@ fn lingering_is_for_a_peer_that_is_owed_an_answer_or_reads_one() {
 }
 
 #[test]
+fn whoever_is_refused_or_cut_short_has_the_last_answer() {
+    let (reached, moves) = walk();
+    for (_, name, to) in moves.iter().filter(|(_, name, _)| matches!(*name, "refuse" | "drop_rest")) {
+        assert_eq!(to.persistence, Persistence::WeEnd, "{name}: {to:?}");
+    }
+    for state in reached {
+        let dropping = state.receiving == Receiving::Lingering
+            && matches!(state.sending, Sending::Owed | Sending::Body | Sending::Done);
+        assert!(!dropping || state.persistence == Persistence::WeEnd, "{state:?}");
+    }
+}
+
+#[test]
+fn exchange_ends_immediately_only_where_the_peer_sent_nothing_more() {
+    for before in walk().0.into_iter().filter(|state| state.receiving == Receiving::Done) {
+        let mut after = before;
+        let _: bool = after.settle(true);
+        assert!(after.sending != Sending::Ending(CloseKind::Immediate), "{before:?}");
+    }
+}
+
+#[test]
 fn an_end_lingers_exactly_while_input_is_dropped() {
     for state in walk().0 {
         if let Sending::Ending(kind) | Sending::Closed(kind) = state.sending {

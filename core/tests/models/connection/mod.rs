@@ -27,7 +27,7 @@ use peer::Request;
 use steps::{Body, Step};
 
 prop_state_machine! {
-    #![proptest_config(crate::cases(1_500))]
+    #![proptest_config(crate::cases(2_500))]
 
     #[test]
     fn connection_does_as_its_model_says(sequential 1..80 => Machine);

@@ -131,6 +131,7 @@ fn of_peer_and_driver(model: &Model) -> Choice {
         1 => Just(InputEnd::Error),
     ];
     let timeout = if model.deadline().is_some_and(|(at, _)| at <= model.now) { 120 } else { 10 };
+    let abort = if model.end.is_some_and(|end| !end.flushed) { 15 } else { 1 };
     // Within a body, what comes next is another matter.
     let drain = if model.reads_body() { 15 } else { 3 };
     let (sent, polled) = (model.unsent() > 60, model.rests);
@@ -151,7 +152,7 @@ fn of_peer_and_driver(model: &Model) -> Choice {
         (allowed(Step::CloseInput(InputEnd::Eof), 3), end.prop_map(Step::CloseInput).boxed()),
         (allowed(Step::Drain, drain), Just(Step::Drain).boxed()),
         (allowed(Step::WriteFails, 1), Just(Step::WriteFails).boxed()),
-        (1, prop_oneof![Just(Step::Abort), Just(Step::Fail)].boxed()),
+        (abort, prop_oneof![Just(Step::Abort), Just(Step::Fail)].boxed()),
     ]
 }
 

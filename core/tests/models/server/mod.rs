@@ -16,7 +16,7 @@ use crate::OneLine;
 use model::{Answer, Input, Model};
 
 prop_state_machine! {
-    #![proptest_config(crate::cases(1_500))]
+    #![proptest_config(crate::cases(1_000))]
 
     #[test]
     fn server_does_as_its_model_says(sequential 1..100 => Binding);
