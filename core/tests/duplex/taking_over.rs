@@ -63,7 +63,7 @@ async fn echo_awaited(mut stream: DuplexStream) {
 }
 
 /// Carries a connection whose jobs have threads of their own, as a driver does, to its end.
-#[expect(clippy::disallowed_methods, reason = "the test plays the lane")]
+#[expect(clippy::disallowed_methods, reason = "a lane is a thread, and the job blocks it")]
 fn carry(http: &dyn Protocol, wire: &mut ScriptedWire) -> CloseReason {
     let clock = ManualClock::default();
     let mut flow = http.connect(ConnectionInfo::default(), clock.now());
@@ -102,7 +102,6 @@ impl Wake for Bell {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a lane is a thread, and the job blocks it")]
 fn lane_gets_what_came_behind_the_request_first() {
     let http = Http::new(Upgrades(|duplex: Duplex| duplex.on_lane(Lane("streams"), echo)));
     let behind = ["behind ", &"and more ".repeat(50)].concat();
@@ -121,7 +120,7 @@ fn lane_gets_what_came_behind_the_request_first() {
 
 #[test]
 fn peer_is_told_of_the_switch_once_a_thread_is_at_work_and_not_before() {
-    let mut rig = connect(|duplex| duplex.on_lane(Lane("streams"), |stream| drop(stream)));
+    let mut rig = connect(|duplex| duplex.on_lane(Lane("streams"), drop));
     rig.read(REQUEST);
     assert_eq!(rig.written(), b"");
     rig.assert_yielding();
