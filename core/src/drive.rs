@@ -224,9 +224,17 @@ where
             return Progress::Again;
         }
         if readiness.readable && flow.next_read_operation() == ReadOperation::Read {
-            // Unless slices of it are still held somewhere this allocates nothing: the buffer comes back whole.
-            scratch.reserve(read_size);
-            receive(flow, wire, readiness, scratch, turn, &mut bytes_left);
+            loop {
+                // Unless slices of it are still held somewhere this allocates nothing: the buffer comes back whole.
+                scratch.reserve(read_size);
+                let filled = receive(flow, wire, readiness, scratch, turn, &mut bytes_left);
+                // What a short read leaves to be heard is heard before anything is answered: behind the answer a next
+                // request might be read, and the turn's time would be older than it.
+                let more = readiness.readable && flow.next_read_operation() == ReadOperation::Read;
+                if filled || !more || bytes_left == 0 {
+                    break;
+                }
+            }
         } else if !wrote {
             if flow.next_write_operation() == WriteOperation::Write {
                 // What the wire would not take is held from now on: the flow lets go of this thread's buffers.
@@ -287,7 +295,7 @@ where
     }
 }
 
-/// Reads once and gives the flow what came.
+/// Reads once and gives the flow what came; says whether that filled the buffer.
 fn receive<F, W>(
     flow: &mut F,
     wire: &mut W,
@@ -295,7 +303,8 @@ fn receive<F, W>(
     scratch: &mut BytesMut,
     turn: &mut Turn<'_>,
     bytes_left: &mut usize,
-) where
+) -> bool
+where
     F: Flow + ?Sized,
     W: Wire + ?Sized,
 {
@@ -312,6 +321,7 @@ fn receive<F, W>(
             flow.read(scratch, turn);
             debug_assert!(scratch.is_empty(), "a flow takes all of its input");
             scratch.clear();
+            return count == room;
         }
         Err(error) => match error.kind() {
             ErrorKind::Interrupted => {}
@@ -326,4 +336,5 @@ fn receive<F, W>(
             }
         },
     }
+    false
 }

@@ -290,6 +290,37 @@ fn turn_of_a_task_ends_only_when_the_wire_wakes_for_all_that_the_flow_wants() {
     flow.abort(AbortReason::Requested);
 }
 
+#[test]
+fn task_hears_that_nothing_more_comes_before_it_answers() {
+    /// A peer that has its next request there as soon as it is answered.
+    struct Eager(Polled);
+
+    impl Wire for Eager {
+        fn read(&mut self, into: &mut BytesMut) -> std::io::Result<usize> {
+            self.0.read(into)
+        }
+        fn write(&mut self, slices: &[IoSlice<'_>]) -> std::io::Result<usize> {
+            self.0.wire.push("next");
+            self.0.write(slices)
+        }
+        fn shutdown_write(&mut self) -> std::io::Result<()> {
+            self.0.shutdown_write()
+        }
+        fn reset(&mut self) -> std::io::Result<()> {
+            self.0.reset()
+        }
+    }
+
+    let (mut driver, mut flow) = (Driver::new(4096), echo());
+    driver.readiness = Readiness::polled();
+    let mut wire = Eager(Polled::new(ScriptedWire::new().then("first")));
+    // Read in this turn, the next request would be dated before it came.
+    assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Blocked);
+    assert_eq!((wire.0.wire.sent(), wire.0.wire.unread()), (&b"first"[..], 4));
+    wire.0.assert_wakes_for(&flow);
+    flow.abort(AbortReason::Requested);
+}
+
 /// Says goodbye to whatever comes, and lingers.
 struct Goodbye;
 

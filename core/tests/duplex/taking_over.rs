@@ -2,14 +2,19 @@
 
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Wake, Waker};
 use std::thread;
 
 use anabranch_core::app::{
     Context, Duplex, DuplexStream, Http, MemoryBudget, Outcome, Request, Response, Service, Takeover,
 };
-use anabranch_core::testing::{ManualClock, Rig};
-use anabranch_core::{AbortReason, CloseKind, CloseReason, ConnectionInfo, Flow, Job, Lane};
+use anabranch_core::drive::{self, Budget, Progress, Readiness};
+use anabranch_core::testing::{ManualClock, Rig, ScriptedWire};
+use anabranch_core::{
+    AbortReason, CloseKind, CloseReason, ConnectionInfo, Dates, Flow, Job, Lane, Pool, Protocol, Turn,
+};
+use bytes::BytesMut;
 use http::StatusCode;
 use http::header::{HeaderValue, UPGRADE};
 
@@ -57,39 +62,73 @@ async fn echo_awaited(mut stream: DuplexStream) {
     }
 }
 
-/// Runs the flow until its stream's thread has ended and all it said is out.
-fn let_run(rig: &mut Rig<Box<dyn Flow>>, lane: thread::JoinHandle<()>) -> Vec<u8> {
-    let mut output = Vec::new();
-    while !lane.is_finished() {
-        rig.run();
-        output.extend(rig.written());
-        thread::yield_now();
+/// Carries a connection whose jobs have threads of their own, as a driver does, to its end.
+#[expect(clippy::disallowed_methods, reason = "a lane is a thread, and the job blocks it")]
+fn carry(http: &dyn Protocol, wire: &mut ScriptedWire) -> CloseReason {
+    let clock = ManualClock::default();
+    let mut flow = http.connect(ConnectionInfo::default(), clock.now());
+    let (bell, rings) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Bell(bell)));
+    let (mut dates, mut pool) = (Dates::none(), Pool::default());
+    let (mut readiness, mut scratch) = (Readiness::ready(), BytesMut::with_capacity(40));
+    let mut lanes = Vec::new();
+    loop {
+        // A script has no events: it is always worth asking.
+        readiness.readable = true;
+        let mut turn = Turn::new(clock.now(), &mut dates, &waker, &mut pool);
+        let mut exec = |job: Job| {
+            lanes.push(thread::spawn(|| job.run()));
+            Ok(())
+        };
+        let budget = Budget::default();
+        match drive::turn(&mut *flow, wire, &mut readiness, &mut scratch, &mut turn, &mut exec, budget) {
+            Progress::Finished(reason) => {
+                lanes.into_iter().for_each(|lane| lane.join().unwrap());
+                return reason;
+            }
+            Progress::Again => {}
+            Progress::Blocked => rings.recv().unwrap(),
+        }
     }
-    lane.join().unwrap();
-    rig.run();
-    output.extend(rig.written());
-    output
+}
+
+struct Bell(mpsc::Sender<()>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // A driver that has come to its end hears no more.
+        let _ = self.0.send(());
+    }
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a lane is a thread, and the job blocks it")]
 fn lane_gets_what_came_behind_the_request_first() {
-    for request in [REQUEST, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"] {
-        let mut rig = connect(|duplex| duplex.on_lane(Lane("streams"), echo));
-        rig.feed([request, "behind ", &"and more ".repeat(50)].concat(), 40);
-        rig.eof();
-        // The peer is told of the switch once a thread is at work, and not before.
-        assert_eq!(rig.written(), b"");
-        let job = rig.jobs().take().unwrap();
-        assert_eq!(job.lane(), Lane("streams"));
-        let output = let_run(&mut rig, thread::spawn(|| job.run()));
-        let text = String::from_utf8(output).unwrap();
+    let http = Http::new(Upgrades(|duplex: Duplex| duplex.on_lane(Lane("streams"), echo)));
+    let behind = ["behind ", &"and more ".repeat(50)].concat();
+    for (request, status) in
+        [(REQUEST, "HTTP/1.1 101 "), ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "HTTP/1.1 200 ")]
+    {
+        let mut wire = ScriptedWire::new().then([request, &behind].concat()).then_eof();
+        assert_eq!(carry(&http, &mut wire), CloseReason::PeerClosed);
+        let text = String::from_utf8(wire.take_sent()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let status = if request == REQUEST { "HTTP/1.1 101 " } else { "HTTP/1.1 200 " };
         assert!(head.starts_with(status), "{head}");
-        assert_eq!(body, ["behind ", &"and more ".repeat(50)].concat());
-        assert_closed(&rig, CloseKind::Immediate, CloseReason::PeerClosed);
+        assert_eq!(body, behind);
+        assert!(!wire.is_reset());
     }
+}
+
+#[test]
+fn peer_is_told_of_the_switch_once_a_thread_is_at_work_and_not_before() {
+    let mut rig = connect(|duplex| duplex.on_lane(Lane("streams"), drop));
+    rig.read(REQUEST);
+    assert_eq!(rig.written(), b"");
+    rig.assert_yielding();
+    let job = rig.jobs().take().unwrap();
+    assert_eq!(job.lane(), Lane("streams"));
+    job.run();
+    rig.run();
+    assert!(rig.written().starts_with(b"HTTP/1.1 101 "));
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod refusals;
 mod routes;
 mod server;
 mod stopping;
+mod streams;
 mod until_close;
 
 use anabranch_std::Model as Std;
@@ -172,6 +173,14 @@ macro_rules! all_cases {
                 client_that_does_not_close_is_not_waited_for_long
                 time_in_a_handler_is_nobodys_fault
                 handler_deadline_is_told_as_503
+            }
+            streams {
+                stream_echoes_what_came_with_the_request_and_after
+                stream_gives_back_what_was_sent_before_the_end
+                stream_holds_up_a_sender_that_does_not_read
+                stream_whose_job_panics_is_reset
+                stream_comes_to_its_end_in_a_drain_and_is_reset_by_an_abort
+                stream_whose_peer_is_gone_frees_its_thread
             }
             until_close {
                 answer_that_breaks_off_ends_with_a_reset_where_nothing_else_tells

@@ -34,41 +34,29 @@ use crate::time::Instant;
 /// How a connection is made into a [`DuplexStream`]: so many bytes each way, and who gets it.
 ///
 /// ```
+/// use anabranch_core::Lane;
 /// use anabranch_core::app::{Duplex, Http, Outcome, Request, Response, service_fn};
 /// use anabranch_core::testing::Rig;
 /// use http::{StatusCode, header};
-/// use std::io::{Read, Write};
+/// use std::io::Write;
 ///
-/// // Once upgraded, each line comes back: on a lane's thread, which may block.
 /// let http = Http::new(service_fn(|request: &mut Request, _| {
-///     if !request.offers_protocol(b"lines") {
+///     if !request.offers_protocol(b"greeting") {
 ///         return Outcome::from(StatusCode::UPGRADE_REQUIRED);
 ///     }
 ///     let head = Response::new(StatusCode::SWITCHING_PROTOCOLS)
-///         .with_field(header::UPGRADE, header::HeaderValue::from_static("lines"));
-///     let lines = Duplex::new(64 * 1024).on_lane(Default::default(), |mut stream| {
-///         let mut buffer = [0; 1024];
-///         while let Ok(count @ 1..) = stream.read(&mut buffer) {
-///             if stream.write_all(&buffer[..count]).is_err() {
-///                 return;
-///             }
-///         }
+///         .with_field(header::UPGRADE, header::HeaderValue::from_static("greeting"));
+///     // On a lane's thread, which may block: the stream is a `Read` and a `Write`.
+///     let greeting = Duplex::new(64 * 1024).on_lane(Lane::DEFAULT, |mut stream| {
+///         let _ = writeln!(stream, "welcome");
 ///     });
-///     Outcome::duplex(head, lines)
+///     Outcome::duplex(head, greeting)
 /// }));
 ///
 /// let mut rig = Rig::connect(&http);
-/// rig.read("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: lines\r\n\r\none\n");
-/// let job = rig.jobs().take().unwrap();
-/// let lane = std::thread::spawn(|| job.run());
-/// while rig.wakes() == 0 { std::thread::yield_now() }
-/// rig.run();
-/// let mut output = rig.written();
-/// rig.eof();
-/// lane.join().unwrap();
-/// rig.run();
-/// output.extend(rig.written());
-/// assert!(output.ends_with(b"\r\n\r\none\n"));
+/// rig.read("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: greeting\r\n\r\n");
+/// rig.run_jobs();
+/// assert!(rig.written().ends_with(b"\r\n\r\nwelcome\n"));
 /// ```
 ///
 /// # Bounds
@@ -157,7 +145,8 @@ impl Duplex {
 
     /// The stream goes to `work` on a thread of `lane`, which it may block, and which it has until it is through: a lane
     /// for streams has as many threads as there are to be streams at once. The peer is told of the switch once a thread is
-    /// at work; where the lane is full it is answered with 503 instead. Should `work` panic, the connection is reset.
+    /// at work, and waits as long as the job waits in the lane's queue; where the lane is full it is answered with 503
+    /// instead. Should `work` panic, the connection is reset.
     pub fn on_lane(self, lane: Lane, work: impl FnOnce(DuplexStream) + Send + 'static) -> Takeover {
         Takeover { options: self, taker: Taker::Lane(lane, Box::new(work)) }
     }
