@@ -14,12 +14,13 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use anabranch_core::lifecycle::{AcceptErrorKind, Admission, ListenerId};
+use anabranch_core::lifecycle::ListenerId;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::control::hush;
-use crate::listener::Listener;
-use crate::shared::{Admitted, Shared, Welcome};
+use crate::host::{Admitted, Host, Welcome};
+use crate::listener::{Blocking, Listener};
+use crate::shared::Shared;
+use crate::signals::hush;
 
 /// Where a model puts the connections that are to be served.
 pub(crate) trait Placement: Send {
@@ -51,7 +52,7 @@ impl<P: Placement> Acceptor<P> {
     /// Accepts until the last listener is closed.
     pub(crate) fn run(mut self) {
         loop {
-            self.doors.attend(&self.shared);
+            self.doors.attend(&self.shared.host);
             if self.doors.0.is_empty() {
                 return;
             }
@@ -67,14 +68,14 @@ impl<P: Placement> Acceptor<P> {
         let has_room = self.placement.has_room();
         let open: Vec<&Door> = self.doors.0.iter().filter(|door| has_room && door.may_accept).collect();
         let mut fds = Vec::with_capacity(open.len() + 1);
-        fds.push(PollFd::new(&self.shared.acceptor_bell, PollFlags::IN));
-        fds.extend(open.iter().map(|door| PollFd::from_borrowed_fd(door.listener.as_fd(), PollFlags::IN)));
+        fds.push(PollFd::from_borrowed_fd(self.shared.signals.acceptor_fd(), PollFlags::IN));
+        fds.extend(open.iter().map(|door| PollFd::new(&door.listener, PollFlags::IN)));
         if poll(&mut fds, None).is_err() {
             return Vec::new();
         }
         if !fds[0].revents().is_empty() {
             // Hushed before the state is looked up: a ring that comes after this is seen in the next poll.
-            hush(&self.shared.acceptor_bell);
+            hush(self.shared.signals.acceptor_fd());
         }
         let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
         open.iter().zip(&fds[1..]).filter(|(_, fd)| is_ready(fd)).map(|(door, _)| door.id).collect()
@@ -83,37 +84,28 @@ impl<P: Placement> Acceptor<P> {
     /// Accepts one connection, if that is still wanted: others may have been accepted since the poll.
     fn accept(&mut self, id: ListenerId) {
         let Self { shared, doors, placement } = self;
-        if !placement.has_room() || !shared.ask_server(|server| server.is_accepting(id)) {
+        if !placement.has_room() || !shared.host.is_accepting(id) {
             return;
         }
         let Some(door) = doors.0.iter().find(|door| door.id == id) else { return };
-        let connection = match door.listener.accept() {
+        let connection = match door.listener.accept(Blocking::Yes) {
             Ok(connection) => connection,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-            Err(error) => {
-                let kind = AcceptErrorKind::of(&error);
-                shared.with_server(|server, now| server.handle_accept_error(id, kind, now));
-                return;
-            }
+            Err(error) => return shared.host.accept_failed(id, &error),
         };
-        match shared.with_server(|server, now| server.handle_accepted(id, now)) {
-            Admission::Serve(number) => {
-                let admitted = Admitted::new(shared.clone(), connection, Welcome::Serve, id, number);
-                placement.place(admitted, &mut || doors.attend(shared));
-            }
-            Admission::Refuse(number) => {
-                refuse(shared, Admitted::new(shared.clone(), connection, Welcome::Refuse, id, number));
-            }
-            Admission::Drop => drop(connection),
+        let Some(admitted) = shared.host.admit(connection, id) else { return };
+        match admitted.welcome() {
+            Welcome::Serve => placement.place(admitted, &mut || doors.attend(&shared.host)),
+            Welcome::Refuse => refuse(shared.clone(), admitted),
         }
     }
 }
 
 /// A refusal may have to wait for its peer to read it, so it has a thread of its own for that long; the lifecycle bounds
 /// how many there are. Without one it is closed without a word.
-fn refuse(shared: &Shared, admitted: Admitted) {
-    let work = move || admitted.carry(&Arc::default(), &mut || {});
-    let _ = shared.crew.spawn("refuse", work);
+fn refuse(shared: Arc<Shared>, admitted: Admitted) {
+    let host = shared.host.clone();
+    let _ = host.spawn("refuse", move || shared.carry(admitted, &Arc::default(), &mut || {}));
 }
 
 /// The listeners that are still open.
@@ -129,8 +121,8 @@ struct Door {
 
 impl Doors {
     /// Does with each listener what the lifecycle wants at the moment.
-    fn attend(&mut self, shared: &Shared) {
-        shared.ask_server(|server| {
+    fn attend(&mut self, host: &Host) {
+        host.ask_server(|server| {
             self.0.retain_mut(|door| {
                 door.may_accept = server.is_accepting(door.id);
                 server.is_listening(door.id)

@@ -93,11 +93,11 @@ impl Default for LaneConfig {
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Config {
+pub struct Config<M = Model> {
     /// What the names of the server's threads begin with, as `top -H` shows them (15 bytes at most). Default `anabranch`.
     pub name: String,
-    /// What carries the connections. Default [`Model::Threads`].
-    pub model: Model,
+    /// What carries the connections: a model of this binding, or of another. Default [`Model::Threads`].
+    pub model: M,
     /// Limits on connections, and what happens at them.
     pub server: ServerConfig,
     /// Limits and deadlines of HTTP, for [`serve`](crate::serve); other protocols bring their own.
@@ -116,19 +116,13 @@ pub struct Config {
     pub patience: Duration,
 }
 
-impl Config {
+impl<M> Config<M> {
     /// `model`, and defaults.
     #[must_use]
-    pub fn new(model: Model) -> Self {
-        Self { model, ..Self::default() }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
+    pub fn new(model: M) -> Self {
         Self {
             name: "anabranch".into(),
-            model: Model::default(),
+            model,
             server: ServerConfig::default(),
             http: Settings::default(),
             lanes: Vec::new(),
@@ -136,6 +130,19 @@ impl Default for Config {
             stack_bytes: 512 * 1024,
             patience: Duration::from_secs(5),
         }
+    }
+
+    /// The same, for another model.
+    #[must_use]
+    pub fn with_model<N>(self, model: N) -> Config<N> {
+        let Self { name, model: _, server, http, lanes, read_bytes, stack_bytes, patience } = self;
+        Config { name, model, server, http, lanes, read_bytes, stack_bytes, patience }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new(Model::default())
     }
 }
 

@@ -27,17 +27,20 @@ use anabranch_core::{
 use rustix::event::PollFlags;
 use socket2::Socket;
 
-use crate::control::{Control, Stop};
+use crate::host::{Clock, Stop, Workspace};
 use crate::parker::{Bell, Parker};
+use crate::signals::Signals;
+use crate::stash::{Outfit, Stash};
 use crate::transport::{Transport, Wait};
 use crate::watch::Watch;
-use crate::workspace::{Clock, Stash, Workspace};
 
 /// What a connection needs of its server.
 #[derive(Clone, Copy)]
 pub(crate) struct Environment<'a> {
     pub(crate) clock: Clock,
-    pub(crate) control: &'a Control,
+    pub(crate) signals: &'a Signals,
+    /// What connections are to do.
+    pub(crate) stop: &'a dyn Fn() -> Stop,
     pub(crate) stash: &'a Stash,
     /// Hands a job to its lane, or gives it back.
     pub(crate) exec: &'a dyn Fn(Job) -> Result<(), Job>,
@@ -70,7 +73,7 @@ struct Carrier<'a> {
     parker: &'a Arc<Parker>,
     waker: Waker,
     /// `None` only while asleep in poll(2).
-    workspace: Option<Workspace>,
+    outfit: Option<Outfit>,
     /// The flow was told to drain.
     drained: bool,
     /// A tick went by without a byte: the next wait is a poll.
@@ -104,7 +107,7 @@ impl<'a> Carrier<'a> {
             environment,
             parker,
             waker: Waker::from(parker.clone()),
-            workspace: Some(environment.stash.take()),
+            outfit: Some(environment.stash.take()),
             drained: false,
             silent: false,
             gone: false,
@@ -113,7 +116,7 @@ impl<'a> Carrier<'a> {
 
     fn carry(&mut self, attend: &mut dyn FnMut()) -> CloseReason {
         let reason = loop {
-            match self.environment.control.state() {
+            match (self.environment.stop)() {
                 Stop::Running => {}
                 Stop::Draining if self.drained => {}
                 Stop::Draining => {
@@ -132,8 +135,8 @@ impl<'a> Carrier<'a> {
                 Progress::Blocked => self.wait(),
             }
         };
-        if let Some(workspace) = self.workspace.take() {
-            self.environment.stash.give(workspace);
+        if let Some(outfit) = self.outfit.take() {
+            self.environment.stash.give(outfit);
         }
         reason
     }
@@ -141,10 +144,10 @@ impl<'a> Carrier<'a> {
     /// Everything that can be done without waiting.
     fn turn(&mut self) -> Progress {
         let Environment { clock, stash, exec, .. } = self.environment;
-        let workspace = self.workspace.get_or_insert_with(|| stash.take());
+        let Outfit { workspace, inbox } = self.outfit.get_or_insert_with(|| stash.take());
         let now = clock.now();
         workspace.anchor_dates(now);
-        let Workspace { scratch, inbox, pool, dates, .. } = workspace;
+        let Workspace { scratch, pool, dates, .. } = workspace;
         // A flow may keep what it was lent; a turn takes the capacity that is left for the size of a read.
         scratch.reserve(stash.read_size());
         self.parker.begin_turn();
@@ -163,7 +166,7 @@ impl<'a> Carrier<'a> {
     /// Tells the flow something outside of a turn.
     fn tell(&mut self, what: impl FnOnce(&mut dyn Flow, &mut Turn<'_>)) {
         let Environment { clock, stash, .. } = self.environment;
-        let workspace = self.workspace.get_or_insert_with(|| stash.take());
+        let Outfit { workspace, .. } = self.outfit.get_or_insert_with(|| stash.take());
         let mut turn = Turn::new(clock.now(), &mut workspace.dates, &self.waker, &mut workspace.pool);
         what(&mut *self.flow, &mut turn);
     }
@@ -220,13 +223,13 @@ impl<'a> Carrier<'a> {
 
     fn receive(&mut self, left: Option<Duration>) -> Wait {
         let stash = self.environment.stash;
-        let workspace = self.workspace.get_or_insert_with(|| stash.take());
-        self.transport.receive_blocking(&mut workspace.inbox, stash.read_size(), left)
+        let outfit = self.outfit.get_or_insert_with(|| stash.take());
+        self.transport.receive_blocking(&mut outfit.inbox, stash.read_size(), left)
     }
 
     /// Sleeps on everything at once.
     fn poll(&mut self, wants: Wants, left: Option<Duration>) {
-        let (control, parker) = (self.environment.control, self.parker);
+        let (signals, parker) = (self.environment.signals, self.parker);
         let mut left = left;
         let bell = if wants.application {
             parker.bell().inspect_err(|_| left = Some(left.unwrap_or(WITHOUT_BELL).min(WITHOUT_BELL))).ok()
@@ -236,8 +239,8 @@ impl<'a> Carrier<'a> {
         if bell.is_some() && !parker.prepare() {
             return;
         }
-        if let Some(workspace) = self.workspace.take() {
-            self.environment.stash.give(workspace);
+        if let Some(outfit) = self.outfit.take() {
+            self.environment.stash.give(outfit);
         }
         #[cfg(test)]
         {
@@ -250,8 +253,8 @@ impl<'a> Carrier<'a> {
         let watch = Watch {
             socket: (!self.gone).then(|| (self.transport.as_fd(), interest)),
             bell,
-            drain: (!self.drained).then(|| control.drain_fd()),
-            abort: control.abort_fd(),
+            drain: (!self.drained).then(|| signals.drain_fd()),
+            abort: signals.abort_fd(),
         };
         let woken = watch.sleep(left);
         if bell.is_some() {

@@ -12,9 +12,8 @@ use anabranch_core::lifecycle::{Counters, ListenerId, Phase};
 
 use crate::config::Config;
 use crate::events::Events;
+use crate::host::{Binding, Host, Summary};
 use crate::listener::Listener;
-use crate::models;
-use crate::shared::{Shared, Summary};
 
 /// Serves HTTP on `listeners`, answered by `service`, as `config` says, until the handle is told to stop.
 ///
@@ -22,8 +21,8 @@ use crate::shared::{Shared, Summary};
 ///
 /// # Errors
 /// When there is no listener, or the system gives no descriptor or thread to begin with.
-pub fn serve(
-    config: &Config,
+pub fn serve<M: Binding>(
+    config: &Config<M>,
     listeners: impl IntoIterator<Item = Listener>,
     service: impl Service,
 ) -> io::Result<Handle> {
@@ -34,8 +33,8 @@ pub fn serve(
 ///
 /// # Errors
 /// When there is no listener, or the system gives no descriptor or thread to begin with.
-pub fn serve_protocol(
-    config: &Config,
+pub fn serve_protocol<M: Binding>(
+    config: &Config<M>,
     listeners: impl IntoIterator<Item = Listener>,
     protocol: impl Protocol,
 ) -> io::Result<Handle> {
@@ -44,25 +43,23 @@ pub fn serve_protocol(
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "a server without a listener serves nobody"));
     }
     let addresses: Vec<_> = listeners.iter().map(Listener::local_addr).collect();
-    let shared = Arc::new(Shared::new(config, Box::new(protocol))?);
-    shared.with_server(|server, now| {
+    let host = Arc::new(Host::new(config, Box::new(protocol)));
+    host.with_server(|server, now| {
         for (number, address) in addresses.iter().enumerate() {
             server.handle_bound(ListenerId(number), *address, now);
         }
     });
-    let keeper = thread::Builder::new()
-        .name(shared.crew.thread_name("keep"))
-        .stack_size(KEEPER_STACK_BYTES)
-        .spawn({
-            let shared = shared.clone();
-            move || shared.keep()
+    let keeper =
+        thread::Builder::new().name(host.thread_name("keep")).stack_size(KEEPER_STACK_BYTES).spawn({
+            let host = host.clone();
+            move || host.keep()
         })?;
     let handle = Handle {
-        shared: shared.clone(),
+        host: host.clone(),
         addresses: addresses.into_iter().flatten().collect(),
         keeper: Arc::new(Mutex::new(Some(keeper))),
     };
-    if let Err(error) = models::start(&shared, config.model, listeners) {
+    if let Err(error) = config.model.start(&host, config, listeners) {
         handle.abort();
         handle.wait();
         return Err(error);
@@ -87,7 +84,7 @@ const KEEPER_STACK_BYTES: usize = 128 * 1024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    host: Arc<Host>,
     addresses: Arc<[SocketAddr]>,
     keeper: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -102,24 +99,24 @@ impl Handle {
 
     /// Accepts nobody until [`resume`](Self::resume), and goes on serving. Newcomers wait in the kernel's queue.
     pub fn suspend(&self) {
-        self.shared.with_server(|server, now| server.suspend(now));
+        self.host.with_server(|server, now| server.suspend(now));
     }
 
     /// Accepts again.
     pub fn resume(&self) {
-        self.shared.with_server(|server, now| server.resume(now));
+        self.host.with_server(|server, now| server.resume(now));
     }
 
     /// Stops: closes the listeners, lets what has begun finish within `grace`, aborts what is open then. Returns at once;
     /// [`wait`](Self::wait) says when it is done. Every connection learns of it within half a second, unless its thread
     /// is busy in a handler. Given again, it may shorten the grace and never lengthens it.
     pub fn drain(&self, grace: Duration) {
-        self.shared.with_server(|server, now| server.stop(grace, now));
+        self.host.with_server(|server, now| server.stop(grace, now));
     }
 
     /// Stops at once: ends every connection where it is. Returns at once too.
     pub fn abort(&self) {
-        self.shared.with_server(|server, now| server.abort(now));
+        self.host.with_server(|server, now| server.abort(now));
     }
 
     /// Waits until the server stopped and its threads ended, and says how that went. It does not stop the server.
@@ -141,7 +138,7 @@ impl Handle {
     }
 
     fn wait_for(&self, at_most: Option<Duration>) -> Option<Summary> {
-        let summary = self.shared.wait(at_most)?;
+        let summary = self.host.wait(at_most)?;
         // It gave its summary as the last thing it did.
         if let Some(keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = keeper.join();
@@ -152,18 +149,18 @@ impl Handle {
     /// What happens in the server from here on, and for the first who asks, since it began. See [`Events`].
     #[must_use]
     pub fn events(&self) -> Events {
-        self.shared.hub.subscribe()
+        self.host.subscribe()
     }
 
     /// The server's sums so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.shared.ask_server(|server| *server.counters())
+        self.host.ask_server(|server| *server.counters())
     }
 
     /// Where the server is in its life.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.shared.ask_server(anabranch_core::lifecycle::Server::phase)
+        self.host.ask_server(anabranch_core::lifecycle::Server::phase)
     }
 }

@@ -58,26 +58,27 @@
 mod acceptor;
 mod config;
 mod connection;
-mod control;
 mod crew;
 mod events;
 mod handle;
+pub mod host;
 mod lanes;
 mod listener;
 mod models;
 mod parker;
 mod receive;
 mod shared;
+mod signals;
+mod stash;
 mod transport;
 mod watch;
-mod workspace;
 
 pub use anabranch_core as core;
 pub use config::{Config, LaneConfig, Model};
 pub use events::Events;
 pub use handle::{Handle, serve, serve_protocol};
-pub use listener::{DualStack, ListenError, ListenOptions, Listener, Reuse};
-pub use shared::Summary;
+pub use host::Summary;
+pub use listener::{Blocking, Connection, DualStack, ListenError, ListenOptions, Listener, Reuse};
 
 /// The README's example is compiled like any other.
 #[cfg(doctest)]

@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// A socket that listens: bound here, or taken over from whoever bound it.
@@ -13,6 +15,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 pub struct Listener {
     socket: Socket,
     local: Option<SocketAddr>,
+    /// How it was bound, if others may be bound like it.
+    sharing: Option<ListenOptions>,
 }
 
 /// How a socket is bound.
@@ -93,11 +97,10 @@ impl Listener {
         for address in addresses {
             match bind(address, options) {
                 Ok(socket) => {
-                    return Self::new(socket).map_err(|source| ListenError {
-                        step: Step::Listen,
-                        address: Some(address),
-                        source,
-                    });
+                    let failed = |source| ListenError { step: Step::Listen, address: Some(address), source };
+                    let mut listener = Self::new(socket).map_err(failed)?;
+                    listener.sharing = (options.reuse_port == Reuse::Allowed).then(|| options.clone());
+                    return Ok(listener);
                 }
                 Err(error) => last = Some(error),
             }
@@ -130,7 +133,11 @@ impl Listener {
         socket.set_nonblocking(true)?;
         bound_unsent(&socket);
         let local = socket.local_addr()?.as_socket();
-        Ok(Self { socket, local })
+        if local.is_some() {
+            // An answer goes out in one piece: Nagle's algorithm has nothing to gain. On Linux, accepted sockets inherit it.
+            let _ = socket.set_tcp_nodelay(true);
+        }
+        Ok(Self { socket, local, sharing: None })
     }
 
     /// Where it listens; `None` for a socket that has no such address.
@@ -139,19 +146,33 @@ impl Listener {
         self.local
     }
 
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    /// Another socket that listens on the same address, for the kernel to share its connections out.
+    ///
+    /// # Errors
+    /// `Unsupported` unless this one was bound with [`ListenOptions::reuse_port`]; otherwise as
+    /// [`bind_with`](Self::bind_with).
+    pub fn sibling(&self) -> io::Result<Self> {
+        let (Some(address), Some(options)) = (self.local, self.sharing.as_ref()) else {
+            return Err(ErrorKind::Unsupported.into());
+        };
+        Ok(Self::bind_with(address, options)?)
     }
 
-    /// The next connection, blocking and with no delay of small segments; `WouldBlock` when there is none.
-    pub(crate) fn accept(&self) -> io::Result<Connection> {
-        let (socket, peer) = self.socket.accept()?;
-        let peer = peer.as_socket();
+    /// Whether the kernel shares its connections out among several sockets.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.sharing.is_some()
+    }
+
+    /// The next connection, if one waits, with no delay of small segments: a socket that blocks or not, as `blocking` says.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none waits; for the rest see
+    /// [`AcceptErrorKind`](anabranch_core::lifecycle::AcceptErrorKind).
+    pub fn accept(&self, blocking: Blocking) -> io::Result<Connection> {
+        let (socket, peer) = accept(&self.socket, blocking)?;
         let mut local = None;
         if let Some(listening) = self.local {
-            // An answer goes out in one piece: Nagle's algorithm has nothing to gain. A peer that is gone already is
-            // learnt of by reading.
-            let _ = socket.set_tcp_nodelay(true);
             // Only a socket that listens everywhere has to be asked where a connection came in.
             local = if listening.ip().is_unspecified() {
                 socket.local_addr().ok().and_then(|address| address.as_socket())
@@ -182,10 +203,46 @@ const MAX_UNSENT_BYTES: u32 = 64 * 1024;
 
 /// A connection that was accepted.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) socket: Socket,
-    pub(crate) local: Option<SocketAddr>,
-    pub(crate) peer: Option<SocketAddr>,
+pub struct Connection {
+    /// Its socket.
+    pub socket: Socket,
+    /// Where it came in.
+    pub local: Option<SocketAddr>,
+    /// Where it came from.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Whether calls on a socket wait.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Blocking {
+    /// They do.
+    Yes,
+    /// They say `WouldBlock`.
+    No,
+}
+
+/// One system call where there is accept4(2).
+fn accept(listener: &Socket, blocking: Blocking) -> io::Result<(Socket, Option<SocketAddr>)> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let mut flags = SocketFlags::CLOEXEC;
+        flags.set(SocketFlags::NONBLOCK, blocking == Blocking::No);
+        let (socket, peer) = acceptfrom_with(listener, flags)?;
+        Ok((socket.into(), peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let (socket, peer) = listener.accept()?;
+        socket.set_nonblocking(blocking == Blocking::No)?;
+        let _ = socket.set_tcp_nodelay(true);
+        Ok((socket, peer.as_socket()))
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 fn bind(address: SocketAddr, options: &ListenOptions) -> Result<Socket, ListenError> {

@@ -88,9 +88,14 @@ fn attempt(mut flow: Echo, client: fn(TcpStream) -> io::Result<()>) -> Option<(C
     stream.set_nodelay(true).unwrap();
     let client = thread::spawn(move || client(stream));
     let (socket, _) = listener.accept().unwrap();
-    let (control, stash, parker) = (Control::new().unwrap(), Stash::new(4096), Arc::default());
-    let environment =
-        Environment { clock: Clock::start(), control: &control, stash: &stash, exec: &|job| Err(job) };
+    let (signals, stash, parker) = (Signals::new().unwrap(), Stash::new(4096), Arc::default());
+    let environment = Environment {
+        clock: Clock::start(),
+        signals: &signals,
+        stop: &|| Stop::Running,
+        stash: &stash,
+        exec: &|job| Err(job),
+    };
     let mut carrier = Carrier::new(&mut flow, socket.into(), environment, &parker);
     let reason = carrier.carry(&mut || {});
     let calls = carrier.transport.calls;

@@ -8,20 +8,21 @@ use std::io;
 use std::sync::Arc;
 
 use crate::acceptor::{Acceptor, Placement};
-use crate::config::Model;
+use crate::config::{Config, Model};
+use crate::host::{Binding, Host};
 use crate::listener::Listener;
 use crate::shared::Shared;
 
-/// Starts the threads that `model` begins with: the acceptor, and its workers if it has them.
-///
-/// # Errors
-/// When the system gives no thread.
-pub(crate) fn start(shared: &Arc<Shared>, model: Model, listeners: Vec<Listener>) -> io::Result<()> {
-    match model {
-        Model::Single => accept(shared, listeners, single::Single::default()),
-        Model::Threads => accept(shared, listeners, threads::Threads::new(shared.clone())),
-        Model::Pool { workers, queue } => {
-            accept(shared, listeners, pool::Pool::start(shared, workers, queue)?)
+/// Starts the threads that a model begins with: the acceptor, and its workers if it has them.
+impl Binding for Model {
+    fn start(&self, host: &Arc<Host>, config: &Config, listeners: Vec<Listener>) -> io::Result<()> {
+        let shared = &Arc::new(Shared::new(host, config.read_bytes)?);
+        match *self {
+            Self::Single => accept(shared, listeners, single::Single::new(shared.clone())),
+            Self::Threads => accept(shared, listeners, threads::Threads::new(shared.clone())),
+            Self::Pool { workers, queue } => {
+                accept(shared, listeners, pool::Pool::start(shared, workers, queue)?)
+            }
         }
     }
 }
@@ -32,5 +33,5 @@ fn accept(
     placement: impl Placement + 'static,
 ) -> io::Result<()> {
     let acceptor = Acceptor::new(shared.clone(), listeners, placement);
-    shared.crew.spawn("accept", move || acceptor.run())
+    shared.host.spawn("accept", move || acceptor.run())
 }

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::acceptor::Placement;
-use crate::control::ring;
+use crate::host::Admitted;
 use crate::parker::Parker;
-use crate::shared::{Admitted, Shared};
+use crate::shared::Shared;
 
 /// The acceptor's end. Dropped with the acceptor, whereupon the workers finish what is queued and end.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Pool {
         let (sender, receiver) = unbounded();
         for number in 1..=workers {
             let worker = Worker { shared: shared.clone(), queue: receiver.clone(), places: places.clone() };
-            shared.crew.spawn(format_args!("w{number}"), move || worker.run())?;
+            shared.host.spawn(format_args!("w{number}"), move || worker.run())?;
         }
         Ok(Self { queue: sender, places })
     }
@@ -70,7 +70,7 @@ impl Places {
     fn leave(&self, shared: &Shared) {
         self.taken.fetch_sub(1, Ordering::SeqCst);
         if self.wanted.swap(false, Ordering::SeqCst) {
-            ring(&shared.acceptor_bell);
+            shared.signals.ring_acceptor();
         }
     }
 }
@@ -86,7 +86,7 @@ impl Worker {
     fn run(self) {
         let parker = Arc::<Parker>::default();
         for admitted in &self.queue {
-            admitted.carry(&parker, &mut || {});
+            self.shared.carry(admitted, &parker, &mut || {});
             self.places.leave(&self.shared);
         }
     }

@@ -3,12 +3,20 @@
 use std::sync::Arc;
 
 use crate::acceptor::Placement;
+use crate::host::Admitted;
 use crate::parker::Parker;
-use crate::shared::Admitted;
+use crate::shared::Shared;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Single {
+    shared: Arc<Shared>,
     parker: Arc<Parker>,
+}
+
+impl Single {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, parker: Arc::default() }
+    }
 }
 
 impl Placement for Single {
@@ -18,6 +26,6 @@ impl Placement for Single {
     }
 
     fn place(&mut self, admitted: Admitted, attend: &mut dyn FnMut()) {
-        admitted.carry(&self.parker, attend);
+        self.shared.carry(admitted, &self.parker, attend);
     }
 }

@@ -10,8 +10,9 @@ use anabranch_core::lifecycle::AcceptErrorKind;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::acceptor::Placement;
+use crate::host::Admitted;
 use crate::parker::Parker;
-use crate::shared::{Admitted, Shared};
+use crate::shared::Shared;
 
 /// How long a thread without a connection waits for one.
 const SPARE: Duration = Duration::from_secs(1);
@@ -43,20 +44,19 @@ impl Placement for Threads {
         let Err(returned) = self.spare.try_send(admitted) else { return };
         let admitted = returned.into_inner();
         let listener = admitted.listener();
-        let waiting = self.waiting.clone();
+        let (shared, waiting) = (self.shared.clone(), self.waiting.clone());
         self.started += 1;
         let work = move || {
             let parker = Arc::<Parker>::default();
-            admitted.carry(&parker, &mut || {});
+            shared.carry(admitted, &parker, &mut || {});
             while let Ok(admitted) = waiting.recv_timeout(SPARE) {
-                admitted.carry(&parker, &mut || {});
+                shared.carry(admitted, &parker, &mut || {});
             }
         };
-        if self.shared.crew.spawn(format_args!("c{}", self.started), work).is_err() {
+        if self.shared.host.spawn(format_args!("c{}", self.started), work).is_err() {
             // Out of threads is out of something, like being out of descriptors: leave off for a while. The connection
             // went with the work.
-            let kind = AcceptErrorKind::Exhausted;
-            self.shared.with_server(|server, now| server.handle_accept_error(listener, kind, now));
+            self.shared.host.accept_failed_as(listener, AcceptErrorKind::Exhausted);
         }
     }
 }

@@ -1,0 +1,48 @@
+//! A connection's place in its server.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anabranch_core::{AbortReason, CloseReason, ConnectionId};
+
+use super::Host;
+
+/// A connection that the lifecycle admitted, until it is dropped: then the lifecycle is told that it is closed.
+///
+/// Close its descriptor first: the next connection may need it. Whoever gets as far as to know how it ended says so with
+/// [`end`](Self::end); otherwise it was the driver that failed.
+pub struct Permit {
+    pub(super) host: Arc<Host>,
+    id: ConnectionId,
+    reason: CloseReason,
+}
+
+impl Permit {
+    pub(super) fn new(host: Arc<Host>, id: ConnectionId) -> Self {
+        Self { host, id, reason: CloseReason::Aborted(AbortReason::Driver) }
+    }
+
+    /// The connection's number.
+    #[must_use]
+    pub const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// How it ended.
+    pub const fn end(&mut self, reason: CloseReason) {
+        self.reason = reason;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let (id, reason) = (self.id, self.reason);
+        self.host.with_server(|server, now| server.handle_closed(id, reason, now));
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Permit").field(&self.id).finish()
+    }
+}
