@@ -70,6 +70,7 @@ mod receive;
 mod shared;
 mod signals;
 mod stash;
+mod sync;
 mod transport;
 mod watch;
 

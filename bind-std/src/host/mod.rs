@@ -14,6 +14,7 @@
 //! its listeners are closed and its connections are done. Everything else is the same for all bindings, and here.
 
 mod permit;
+mod ring;
 mod stop;
 mod workspace;
 
@@ -32,6 +33,7 @@ use crate::lanes::Lanes;
 use crate::listener::{Connection, Listener};
 
 pub use permit::Permit;
+pub use ring::Ring;
 pub use stop::Stop;
 use stop::StopState;
 pub use workspace::{Clock, Workspace};
