@@ -22,7 +22,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
 use socket2::Socket;
 
-use crate::receive::receive;
+use crate::host::receive;
 
 /// How long a thread sleeps in recv(2) before it looks whether the server is stopping: drain reaches every reader
 /// within half a second, half of which is to spare for a busy machine.
