@@ -21,9 +21,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use anabranch_core::drive::{self, Budget, Progress, Readiness};
-use anabranch_core::{
-    AbortReason, CloseReason, Flow, InputEnd, Job, ReadOperation, Turn, Waiting, WriteOperation,
-};
+use anabranch_core::{AbortReason, CloseReason, Flow, Job, ReadOperation, Turn, Waiting, WriteOperation};
 use rustix::event::PollFlags;
 use socket2::Socket;
 
@@ -78,8 +76,6 @@ struct Carrier<'a> {
     drained: bool,
     /// A tick went by without a byte: the next wait is a poll.
     silent: bool,
-    /// The peer is known to be gone: its socket has nothing more to say.
-    gone: bool,
 }
 
 /// Which directions of the socket, and who else, can unblock the flow.
@@ -110,7 +106,6 @@ impl<'a> Carrier<'a> {
             outfit: Some(environment.stash.take()),
             drained: false,
             silent: false,
-            gone: false,
         }
     }
 
@@ -173,7 +168,7 @@ impl<'a> Carrier<'a> {
 
     /// Law 7: what arrived before the drain is read, without blocking, before the flow learns of the drain.
     fn drain(&mut self) -> Option<CloseReason> {
-        if !self.transport.has_ended() {
+        if !self.readiness.has_ended() {
             self.readiness.readable = true;
         }
         // A peer that sends faster than it is read must not hold the drain up: one budget's worth, and no more.
@@ -195,7 +190,7 @@ impl<'a> Carrier<'a> {
 
     fn wants(&self) -> Wants {
         Wants {
-            read: self.flow.next_read_operation() == ReadOperation::Read && !self.transport.has_ended(),
+            read: self.flow.next_read_operation() == ReadOperation::Read && !self.readiness.has_ended(),
             write: self.flow.next_write_operation() == WriteOperation::Write,
             application: self.flow.waiting_on().contains(Waiting::APPLICATION),
         }
@@ -251,7 +246,8 @@ impl<'a> Carrier<'a> {
         interest.set(PollFlags::IN, wants.read);
         interest.set(PollFlags::OUT, wants.write);
         let watch = Watch {
-            socket: (!self.gone).then(|| (self.transport.as_fd(), interest)),
+            socket: (!self.readiness.gone || wants.read || wants.write)
+                .then(|| (self.transport.as_fd(), interest)),
             bell,
             drain: (!self.drained).then(|| signals.drain_fd()),
             abort: signals.abort_fd(),
@@ -269,21 +265,8 @@ impl<'a> Carrier<'a> {
         if wants.write && (failed || woken.socket.contains(PollFlags::OUT)) {
             self.readiness.writable = true;
         }
-        if failed && !wants.read && !wants.write {
-            self.lose_peer(woken.socket);
-        }
-    }
-
-    /// The socket failed while the flow wanted nothing of it. A peer that has only shut its sending half down is not
-    /// gone: that alone raises neither of the two flags. One whose end the flow knows already, or whose failure is only
-    /// that both halves are shut, has nothing more to be told of: the flow learns the rest when it writes.
-    fn lose_peer(&mut self, flags: PollFlags) {
-        self.gone = true;
-        let is_lost = flags.contains(PollFlags::ERR) || !self.transport.is_write_shut();
-        if is_lost && !self.transport.has_ended() {
-            self.transport.end();
-            self.tell(|flow, turn| flow.close_input(InputEnd::Reset, turn));
-        }
+        // A peer that has only shut its sending half down raises neither of the two flags.
+        self.readiness.gone |= failed;
     }
 }
 

@@ -1,19 +1,19 @@
 //! The slow paths: named groups of threads that run jobs, each behind a bounded queue.
 //!
 //! ```text
-//!   exec(job) ── lane by name, else default ──► queue (bounded) ──► threads, started as there is work
+//!   exec(job) ── lane by name, else default ──► ring (bounded) ──►  threads, started as there is work
 //!        └────── full, or no thread to be had, or closed: the job comes back, and is refused
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use anabranch_core::{Job, Lane};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::config::LaneConfig;
 use crate::crew::Crew;
+use crate::host::Ring;
 
 /// The lanes of a server.
 #[derive(Debug)]
@@ -29,9 +29,7 @@ struct OneLane {
     threads: AtomicUsize,
     /// Jobs queued or running.
     load: AtomicUsize,
-    /// Taken away when the lane closes: its threads then find the end of the queue.
-    sender: RwLock<Option<Sender<Job>>>,
-    receiver: Receiver<Job>,
+    ring: Ring<Job>,
     closed: AtomicBool,
 }
 
@@ -56,11 +54,7 @@ impl Lanes {
             lane.load.fetch_sub(1, Ordering::AcqRel);
             return Err(job);
         }
-        let sender = lane.sender.read().unwrap_or_else(PoisonError::into_inner);
-        let result = match sender.as_ref() {
-            Some(sender) => sender.try_send(job).map_err(TrySendError::into_inner),
-            None => Err(job),
-        };
+        let result = lane.ring.push(job);
         if result.is_err() {
             lane.load.fetch_sub(1, Ordering::AcqRel);
         }
@@ -71,7 +65,7 @@ impl Lanes {
     pub(crate) fn close(&self) {
         for lane in &self.lanes {
             lane.closed.store(true, Ordering::Release);
-            drop(lane.sender.write().unwrap_or_else(PoisonError::into_inner).take());
+            lane.ring.close();
         }
     }
 
@@ -92,20 +86,18 @@ impl Lanes {
 
 impl OneLane {
     fn new(config: LaneConfig) -> Self {
-        let (sender, receiver) = bounded(config.queue.max(1));
         Self {
             lane: config.lane,
             max_threads: config.threads.max(1),
             threads: AtomicUsize::new(0),
             load: AtomicUsize::new(0),
-            sender: RwLock::new(Some(sender)),
-            receiver,
+            ring: Ring::new(config.queue),
             closed: AtomicBool::new(false),
         }
     }
 
     fn work(&self) {
-        while let Ok(job) = self.receiver.recv() {
+        while let Some(job) = self.ring.take() {
             if !self.closed.load(Ordering::Acquire) {
                 // The work's own panics end within the job. What is left is what the work gave back being dropped: not
                 // a reason for a lane to lose a thread.

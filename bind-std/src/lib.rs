@@ -55,10 +55,10 @@
 #![deny(unsafe_code)]
 #![deny(missing_docs)]
 
-mod acceptor;
 mod config;
 mod connection;
 mod crew;
+mod eventfd;
 mod events;
 mod handle;
 pub mod host;
@@ -66,10 +66,10 @@ mod lanes;
 mod listener;
 mod models;
 mod parker;
-mod receive;
 mod shared;
 mod signals;
 mod stash;
+mod sync;
 mod transport;
 mod watch;
 

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Wake;
 
-use crate::signals::{event, hush, ring};
+use crate::eventfd::{event, hush, ring};
 
 /// One a thread, whatever connections it carries one after the other: a wake meant for an earlier one is spurious.
 #[derive(Debug, Default)]

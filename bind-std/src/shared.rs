@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::connection::{Environment, carry};
-use crate::host::{Admitted, Host};
+use crate::host::{AcceptorBell, Admitted, Host};
 use crate::parker::Parker;
 use crate::signals::Signals;
 use crate::stash::Stash;
@@ -14,20 +14,29 @@ use crate::stash::Stash;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) host: Arc<Host>,
-    pub(crate) signals: Arc<Signals>,
+    pub(crate) acceptor_bell: Arc<AcceptorBell>,
+    signals: Arc<Signals>,
     stash: Stash,
 }
 
 impl Shared {
     pub(crate) fn new(host: &Arc<Host>, read_bytes: usize) -> io::Result<Self> {
-        let signals = Arc::new(Signals::new()?);
+        let (signals, acceptor_bell) = (Arc::new(Signals::new()?), Arc::new(AcceptorBell::new()?));
         host.hang(signals.clone());
-        Ok(Self { host: host.clone(), signals, stash: Stash::new(read_bytes) })
+        host.hang(acceptor_bell.clone());
+        Ok(Self { host: host.clone(), acceptor_bell, signals, stash: Stash::new(read_bytes) })
+    }
+
+    /// Carries a connection that is told that there is no room. It may have to wait for its peer to read that, so it has a
+    /// thread of its own for that long; the lifecycle bounds how many there are. Without one it is closed without a word.
+    pub(crate) fn refuse(self: &Arc<Self>, admitted: Admitted) {
+        let shared = self.clone();
+        let _ = self.host.spawn("refuse", move || shared.carry(admitted, &Arc::default(), &mut || {}));
     }
 
     /// Carries the connection to its end on this thread.
     pub(crate) fn carry(&self, admitted: Admitted, parker: &Arc<Parker>, attend: &mut dyn FnMut()) {
-        let Self { host, signals, stash } = self;
+        let Self { host, signals, stash, .. } = self;
         let environment = Environment {
             clock: host.clock(),
             signals,

@@ -22,7 +22,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
 use socket2::Socket;
 
-use crate::receive::receive;
+use crate::host::receive;
 
 /// How long a thread sleeps in recv(2) before it looks whether the server is stopping: drain reaches every reader
 /// within half a second, half of which is to spare for a busy machine.
@@ -42,8 +42,6 @@ pub(crate) struct Transport {
     premature: bool,
     /// What a blocking receive gave and no turn has seen.
     early: Option<io::Result<usize>>,
-    ended: bool,
-    write_shut: bool,
     #[cfg(test)]
     pub(crate) calls: Calls,
 }
@@ -79,8 +77,6 @@ impl Transport {
             armed: None,
             premature: false,
             early: None,
-            ended: false,
-            write_shut: false,
             #[cfg(test)]
             calls: Calls::default(),
         }
@@ -136,21 +132,6 @@ impl Transport {
         self.armed.is_some()
     }
 
-    /// Whether the peer's bytes have come to their end, in order or not.
-    pub(crate) const fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    /// The peer is known to be gone: nothing more will come.
-    pub(crate) const fn end(&mut self) {
-        self.ended = true;
-    }
-
-    /// Whether our sending half is shut.
-    pub(crate) const fn is_write_shut(&self) -> bool {
-        self.write_shut
-    }
-
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -181,7 +162,7 @@ pub(crate) struct TurnWire<'a> {
 
 impl Wire for TurnWire<'_> {
     fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
-        let result = match self.transport.early.take() {
+        match self.transport.early.take() {
             Some(early) => {
                 debug_assert!(into.is_empty(), "a turn reads into an empty buffer");
                 std::mem::swap(into, self.inbox);
@@ -194,12 +175,7 @@ impl Wire for TurnWire<'_> {
                 }
                 receive(&self.transport.socket, into, RecvFlags::DONTWAIT)
             }
-        };
-        self.transport.ended |= match &result {
-            Ok(count) => *count == 0,
-            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
-        };
-        result
+        }
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -217,7 +193,6 @@ impl Wire for TurnWire<'_> {
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.transport.write_shut = true;
         self.transport.socket.shutdown(Shutdown::Write)
     }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::carrier::{OwnershipName, PinName};
 use crate::limits::{DeadlineFlags, LimitFlags};
 use crate::models::ModelName;
 use crate::units::{Bound, Count, Delay, Size, Time};
@@ -66,12 +67,22 @@ pub struct ServeArguments {
     /// Port to listen on; 0 picks a free one
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// Worker threads of model `pool` [default: two for each processor]
+    /// Workers of models `pool` and `reactor-pool` [default: two for each processor], loops of `multi-reactor`, network
+    /// threads of `staged` [default: one for each processor]
     #[arg(long, value_name = "N")]
     pub threads: Option<Count>,
     /// Accepted connections that may wait for a worker of model `pool` [default: as many as there are workers]
     #[arg(long, value_name = "N")]
     pub queue: Option<Count>,
+    /// Threads of model `staged` that accept [default: 1]
+    #[arg(long, value_name = "N")]
+    pub acceptors: Option<Count>,
+    /// Whose connections are under model `staged` [default: pinned]
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    pub ownership: Option<OwnershipName>,
+    /// Whether loops of model `multi-reactor` stay on a processor each [default: off]
+    #[arg(long, value_enum, value_name = "ON|OFF")]
+    pub pin: Option<PinName>,
     /// Threads for slow work, apart from those that serve connections [default: two for each processor]
     #[arg(long, value_name = "N")]
     pub lane_threads: Option<Count>,

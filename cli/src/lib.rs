@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub mod args;
+pub mod carrier;
 pub mod demo;
 pub mod etx_client;
 pub mod limits;

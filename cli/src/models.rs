@@ -13,6 +13,14 @@ pub enum ModelName {
     Threads,
     /// A fixed number of threads that take connections in turn
     Pool,
+    /// One event loop
+    Reactor,
+    /// An event loop for each processor
+    MultiReactor,
+    /// One event loop that waits, and workers that handle requests
+    ReactorPool,
+    /// Threads that accept, threads for the network, threads for slow work
+    Staged,
 }
 
 impl ModelName {
@@ -23,6 +31,10 @@ impl ModelName {
             Self::Single => "single",
             Self::Threads => "threads",
             Self::Pool => "pool",
+            Self::Reactor => "reactor",
+            Self::MultiReactor => "multi-reactor",
+            Self::ReactorPool => "reactor-pool",
+            Self::Staged => "staged",
         }
     }
 }
@@ -76,7 +88,46 @@ pub const MODELS: &[Model] = &[
         measured: "with 2 workers, beside 1, 2, 4 silent clients a GET waited 0, 0.9, 1.9 deadlines",
         etx: "⌈N/threads⌉·5·d",
     },
+    Model {
+        name: ModelName::Reactor,
+        what: "One thread, one event loop: it accepts, reads, handles and answers for all connections in turn.",
+        when: "For tens of thousands of connections and quick handlers on one processor, and wherever a thread is all \
+               there is. What blocks or computes belongs on a lane.",
+        slow_clients: "Its socket and some 400 bytes, until its deadline; nobody waits for it. A handler that blocks \
+                       stops everybody.",
+        measured: MEASURED_NOT,
+        etx: "5·d",
+    },
+    Model {
+        name: ModelName::MultiReactor,
+        what: "--threads event loops, each with a listener of its own (SO_REUSEPORT), which share nothing.",
+        when: "The fastest for quick handlers on all processors.",
+        slow_clients: "As under reactor. A handler that blocks stops the connections of its own loop.",
+        measured: MEASURED_NOT,
+        etx: "5·d",
+    },
+    Model {
+        name: ModelName::ReactorPool,
+        what: "One event loop waits for all connections; --threads workers read, handle and answer what came. A thread \
+               a request, and not a connection.",
+        when: "When very many connections are open, few of them active, and handlers block.",
+        slow_clients: "As under reactor: between two requests, and while a request trickles in, it holds no worker.",
+        measured: MEASURED_NOT,
+        etx: "5·d",
+    },
+    Model {
+        name: ModelName::Staged,
+        what: "--acceptors threads accept, --threads threads serve the network, lanes do slow work; what goes from stage \
+               to stage waits in bounded queues.",
+        when: "When slow work has to be kept apart from quick answers, and overload is to be told at once (503).",
+        slow_clients: "As under multi-reactor.",
+        measured: MEASURED_NOT,
+        etx: "5·d",
+    },
 ];
+
+/// What slow clients cost the reactor family.
+const MEASURED_NOT: &str = "nobody waits for a silent client, however many there are";
 
 const WIDTH: usize = 76;
 

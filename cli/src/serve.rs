@@ -17,19 +17,18 @@ use std::thread;
 use anabranch_core::Lane;
 use anabranch_core::app::{Http, MemoryBudget};
 use anabranch_core::lifecycle::AtLimit;
-use anabranch_std::{Config, Handle, LaneConfig, ListenError, Listener, Model, serve_protocol};
+use anabranch_std::{
+    Config, Handle, LaneConfig, ListenError, ListenOptions, Listener, Reuse, serve_protocol,
+};
 
 use crate::args::{ProtocolName, ServeArguments};
+use crate::carrier::{Carrier, NotThisModel, Threads};
 use crate::demo::Demo;
 use crate::limits::{self, AtLimitName};
 use crate::log::{self, AccessLog, Log};
-use crate::models::ModelName;
 use crate::open_files::{self, TooFewFiles};
 use crate::signals::{self, Stop};
-use crate::units::Size;
-
-/// Open files of a connection: its socket, and what its thread is woken with.
-const FILES_A_CONNECTION: u64 = 2;
+use crate::units::{Count, Size};
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -41,15 +40,8 @@ pub enum ServeError {
     #[error("{0}")]
     TooFewFiles(#[from] TooFewFiles),
     /// A flag that means nothing to the model.
-    #[error(
-        "{flag} is for --model pool, and this is --model {model}\n  remedy: leave it out, or add --model pool"
-    )]
-    NotThisModel {
-        /// The flag.
-        flag: &'static str,
-        /// The model.
-        model: &'static str,
-    },
+    #[error("{0}")]
+    NotThisModel(#[from] NotThisModel),
     /// No thread, descriptor or signal handler.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
@@ -65,8 +57,13 @@ pub enum ServeError {
 pub fn run(arguments: &ServeArguments) -> Result<ExitCode, ServeError> {
     let _log = Log::start(arguments.log)?;
     let config = config(arguments)?;
-    open_files::make_room("--max-connections", arguments.limits.max_connections.0, FILES_A_CONNECTION)?;
-    let listener = Listener::bind(SocketAddr::new(arguments.bind, arguments.port))?;
+    let files = config.model.files_a_connection();
+    open_files::make_room("--max-connections", arguments.limits.max_connections.0, files)?;
+    let mut options = ListenOptions::default();
+    if config.model.shares_port() {
+        options.reuse_port = Reuse::Allowed;
+    }
+    let listener = Listener::bind_with(SocketAddr::new(arguments.bind, arguments.port), &options)?;
     let handle = start(arguments, &config, listener)?;
 
     let asked = Arc::new(AtomicBool::new(false));
@@ -102,7 +99,7 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode, ServeError> {
     if asked.load(Ordering::SeqCst) { Ok(ExitCode::SUCCESS) } else { Err(ServeError::StoppedByItself) }
 }
 
-fn start(arguments: &ServeArguments, config: &Config, listener: Listener) -> io::Result<Handle> {
+fn start(arguments: &ServeArguments, config: &Config<Carrier>, listener: Listener) -> io::Result<Handle> {
     match arguments.protocol {
         ProtocolName::Http => {
             let memory = arguments.limits.max_memory.limit().map_or(usize::MAX, Size::as_usize);
@@ -127,8 +124,8 @@ fn start(arguments: &ServeArguments, config: &Config, listener: Listener) -> io:
 }
 
 /// How the server is carried.
-fn config(arguments: &ServeArguments) -> Result<Config, ServeError> {
-    let mut config = Config::new(model(arguments)?);
+fn config(arguments: &ServeArguments) -> Result<Config<Carrier>, ServeError> {
+    let mut config = Config::new(carrier(arguments)?);
     config.server.max_connections = arguments.limits.max_connections.as_usize();
     config.server.at_limit = match arguments.limits.at_limit {
         AtLimitName::Pause => AtLimit::Pause,
@@ -148,29 +145,16 @@ fn config(arguments: &ServeArguments) -> Result<Config, ServeError> {
     Ok(config)
 }
 
-fn model(arguments: &ServeArguments) -> Result<Model, ServeError> {
-    let model = match arguments.model {
-        ModelName::Single => Model::Single,
-        ModelName::Threads => Model::Threads,
-        ModelName::Pool => {
-            let mut pool = Model::pool();
-            if let Model::Pool { workers, queue } = &mut pool {
-                if let Some(threads) = arguments.threads {
-                    (*workers, *queue) = (threads.as_usize(), threads.as_usize());
-                }
-                if let Some(waiting) = arguments.queue {
-                    *queue = waiting.as_usize();
-                }
-            }
-            return Ok(pool);
-        }
+fn carrier(arguments: &ServeArguments) -> Result<Carrier, NotThisModel> {
+    let ServeArguments { threads, queue, acceptors, ownership, pin, .. } = *arguments;
+    let threads = Threads {
+        threads: threads.map(Count::as_nonzero),
+        queue: queue.map(Count::as_usize),
+        acceptors: acceptors.map(Count::as_nonzero),
+        ownership,
+        pin,
     };
-    let flag = match (arguments.threads, arguments.queue) {
-        (Some(_), _) => "--threads",
-        (None, Some(_)) => "--queue",
-        (None, None) => return Ok(model),
-    };
-    Err(ServeError::NotThisModel { flag, model: arguments.model.name() })
+    Carrier::new(arguments.model, threads)
 }
 
 /// The one line on standard output: where, how, and whom to signal.

@@ -180,6 +180,12 @@ impl Size {
 }
 
 impl Count {
+    /// As a number that is not zero: a count never is.
+    #[must_use]
+    pub fn as_nonzero(self) -> core::num::NonZeroUsize {
+        core::num::NonZeroUsize::new(self.as_usize()).unwrap_or(core::num::NonZeroUsize::MIN)
+    }
+
     /// As a count of things in memory.
     #[must_use]
     pub fn as_usize(self) -> usize {

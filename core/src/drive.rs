@@ -64,8 +64,13 @@ pub struct Readiness {
     pub writable: bool,
     /// The poller said that the peer hung up: a short read is then not the last, for the end itself is still to be read.
     pub hangup: bool,
+    /// The poller said that the transport failed, or hung up both ways. A flow that reads or writes learns of it by doing
+    /// so; one that does neither is told by [`turn`], unless both ends are known to it already. A peer that has only shut
+    /// its sending half down is not gone.
+    pub gone: bool,
     /// What has to come before the driver hears of the wire again: whether short means last.
     pub waking: Waking,
+    ended: bool,
     write_shut: bool,
 }
 
@@ -88,7 +93,15 @@ impl Readiness {
     /// first event at best.
     #[must_use]
     pub const fn ready() -> Self {
-        Self { readable: true, writable: true, hangup: false, waking: Waking::ByEvents, write_shut: false }
+        Self {
+            readable: true,
+            writable: true,
+            hangup: false,
+            gone: false,
+            waking: Waking::ByEvents,
+            ended: false,
+            write_shut: false,
+        }
     }
 
     /// For a wire that is polled by a task, where [`Wire`] says `WouldBlock` for `Pending`. The task takes turns whenever it
@@ -98,6 +111,18 @@ impl Readiness {
         let mut readiness = Self::ready();
         readiness.waking = Waking::AfterWouldBlock;
         readiness
+    }
+
+    /// Whether the peer's bytes have come to their end, in order or not: nothing more is to be waited for but the flow's own.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Nothing more will be read.
+    const fn end(&mut self) {
+        self.readable = false;
+        self.ended = true;
     }
 
     /// Whether a read or write was the last, having moved `moved` bytes of the `wanted`.
@@ -213,6 +238,10 @@ where
             }
         }
         let wrote = flush(flow, wire, readiness, turn, &mut bytes_left);
+        if readiness.gone && !wrote && loses_peer(flow, readiness) {
+            flow.close_input(InputEnd::Reset, turn);
+            continue;
+        }
         if is_finished(flow) {
             if is_reset(flow) {
                 // The driver closes the transport whatever came of it.
@@ -243,6 +272,16 @@ where
             return Progress::Blocked;
         }
     }
+}
+
+/// Whether the flow is to be told that its peer is gone: it will not learn of it by itself, and does not know. Once.
+fn loses_peer<F: Flow + ?Sized>(flow: &F, readiness: &mut Readiness) -> bool {
+    let learns = flow.next_read_operation() == ReadOperation::Read
+        || flow.next_write_operation() == WriteOperation::Write;
+    // Where our half is shut and the peer's too, that both are is no news.
+    let loses = !learns && !readiness.ended && !readiness.write_shut && !is_finished(flow);
+    readiness.ended |= loses;
+    loses
 }
 
 /// Writes until nothing is left, the wire is full or the budget is spent; says whether anything moved.
@@ -311,7 +350,7 @@ where
     let room = scratch.capacity() - scratch.len();
     match wire.read(scratch) {
         Ok(0) => {
-            readiness.readable = false;
+            readiness.end();
             flow.close_input(InputEnd::Eof, turn);
         }
         Ok(count) => {
@@ -327,11 +366,11 @@ where
             ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => readiness.readable = false,
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-                readiness.readable = false;
+                readiness.end();
                 flow.close_input(InputEnd::Reset, turn);
             }
             _ => {
-                readiness.readable = false;
+                readiness.end();
                 flow.close_input(InputEnd::Error, turn);
             }
         },

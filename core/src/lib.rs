@@ -118,6 +118,7 @@ mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod timer;
 pub mod turn;
 
 pub use fields::Fields;

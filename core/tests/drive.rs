@@ -6,7 +6,7 @@ use std::io::{ErrorKind, IoSlice};
 
 use anabranch_core::drive::{self, Budget, Progress, Readiness, Waking, Wire};
 use anabranch_core::flow::{is_finished, is_reset};
-use anabranch_core::testing::{Behaviour, Io, ManualClock, Probe, ScriptedWire, wire_suite};
+use anabranch_core::testing::{Behaviour, Io, Log, ManualClock, Probe, ScriptedWire, wire_suite};
 use anabranch_core::{
     AbortReason, CloseKind, CloseReason, Dates, DeadlineKind, Flow, InputEnd, Instant, Job, Pool,
     ReadOperation, Turn, WriteOperation, WriteResult,
@@ -203,6 +203,35 @@ fn deadline_is_told_when_it_is_due_and_not_before() {
     driver.now += Duration::from_millis(1);
     let expected = CloseReason::TimedOut(DeadlineKind::Idle);
     assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Finished(expected));
+}
+
+/// Waits for its application, and reads nothing meanwhile.
+struct Busy;
+
+impl Behaviour for Busy {
+    fn input(&mut self, io: &mut Io, _: &[u8]) {
+        io.yield_reading();
+        io.expect_application();
+    }
+
+    fn end(&mut self, _: &mut Io, _: InputEnd) {}
+}
+
+#[test]
+fn flow_that_neither_reads_nor_writes_is_told_once_that_its_peer_is_gone() {
+    let mut driver = Driver::new(64);
+    let log = Log::default();
+    let mut flow = Probe::new(Busy, log.clone(), driver.now);
+    let mut wire = ScriptedWire::new().then("work").then("more");
+    assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Blocked);
+    driver.readiness.gone = true;
+    for _ in 0..3 {
+        driver.readiness.readable = true;
+        assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Blocked);
+        assert_eq!(log.seen().ends, [InputEnd::Reset]);
+    }
+    assert!(driver.readiness.has_ended());
+    flow.abort(AbortReason::Requested);
 }
 
 #[test]

@@ -39,7 +39,9 @@ fn core_does_no_io_and_reads_no_clock() {
 
 #[test]
 fn bindings_know_nothing_of_http() {
-    assert_absent("bind-std/src", PROTOCOL);
+    for binding in ["bind-std/src", "bind-mio/src"] {
+        assert_absent(binding, PROTOCOL);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use anabranch_core::{AbortReason, CloseKind, Deadline, DeadlineKind, WriteResult};
+use anabranch_core::{AbortReason, CloseKind, Deadline, DeadlineKind, InputEnd, WriteResult};
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::*;

@@ -13,7 +13,10 @@
 //! [`Host::exec`], and do what [`Host::stop`] says whenever the [`Bell`] they hung up is rung. A thread ends by itself once
 //! its listeners are closed and its connections are done. Everything else is the same for all bindings, and here.
 
+mod acceptor;
 mod permit;
+mod receive;
+mod ring;
 mod stop;
 mod workspace;
 
@@ -31,7 +34,10 @@ use crate::events::Hub;
 use crate::lanes::Lanes;
 use crate::listener::{Connection, Listener};
 
+pub use acceptor::{Acceptor, AcceptorBell, Placement};
 pub use permit::Permit;
+pub use receive::receive;
+pub use ring::Ring;
 pub use stop::Stop;
 use stop::StopState;
 pub use workspace::{Clock, Workspace};

@@ -7,10 +7,9 @@ mod threads;
 use std::io;
 use std::sync::Arc;
 
-use crate::acceptor::{Acceptor, Placement};
 use crate::config::{Config, Model};
-use crate::host::{Binding, Host};
-use crate::listener::Listener;
+use crate::host::{Acceptor, Admitted, Binding, Host, Placement, Welcome};
+use crate::listener::{Blocking, Listener};
 use crate::shared::Shared;
 
 /// Starts the threads that a model begins with: the acceptor, and its workers if it has them.
@@ -27,11 +26,40 @@ impl Binding for Model {
     }
 }
 
-fn accept(
-    shared: &Arc<Shared>,
-    listeners: Vec<Listener>,
-    placement: impl Placement + 'static,
-) -> io::Result<()> {
-    let acceptor = Acceptor::new(shared.clone(), listeners, placement);
+fn accept(shared: &Arc<Shared>, listeners: Vec<Listener>, model: impl Carriers + 'static) -> io::Result<()> {
+    let (listeners, bell) = (listeners.into_iter().map(Arc::new), shared.acceptor_bell.clone());
+    let placement = Placed { shared: shared.clone(), model };
+    let acceptor = Acceptor::new(&shared.host, listeners, bell, placement);
     shared.host.spawn("accept", move || acceptor.run())
+}
+
+/// Where a model puts the connections that are to be served.
+trait Carriers: Send {
+    /// Whether one more connection can be placed. If not, the acceptor's bell is rung once it can.
+    fn has_room(&self) -> bool;
+
+    /// Takes a connection over, or carries it to its end here and now. `attend` is for the latter: it sees to the
+    /// listeners while the acceptor cannot.
+    fn place(&mut self, admitted: Admitted, attend: &mut dyn FnMut());
+}
+
+/// What is the same for all models: whoever is refused does not come to its carriers.
+struct Placed<M> {
+    shared: Arc<Shared>,
+    model: M,
+}
+
+impl<M: Carriers> Placement for Placed<M> {
+    const BLOCKING: Blocking = Blocking::Yes;
+
+    fn has_room(&self) -> bool {
+        self.model.has_room()
+    }
+
+    fn place(&mut self, admitted: Admitted, attend: &mut dyn FnMut()) {
+        match admitted.welcome() {
+            Welcome::Serve => self.model.place(admitted, attend),
+            Welcome::Refuse => self.shared.refuse(admitted),
+        }
+    }
 }

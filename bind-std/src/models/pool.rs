@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use crate::acceptor::Placement;
+use super::Carriers;
 use crate::host::Admitted;
 use crate::parker::Parker;
 use crate::shared::Shared;
@@ -45,7 +45,7 @@ impl Pool {
     }
 }
 
-impl Placement for Pool {
+impl Carriers for Pool {
     fn has_room(&self) -> bool {
         self.places.has_room()
     }
@@ -70,7 +70,7 @@ impl Places {
     fn leave(&self, shared: &Shared) {
         self.taken.fetch_sub(1, Ordering::SeqCst);
         if self.wanted.swap(false, Ordering::SeqCst) {
-            shared.signals.ring_acceptor();
+            shared.acceptor_bell.ring();
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::acceptor::Placement;
+use super::Carriers;
 use crate::host::Admitted;
 use crate::parker::Parker;
 use crate::shared::Shared;
@@ -19,7 +19,7 @@ impl Single {
     }
 }
 
-impl Placement for Single {
+impl Carriers for Single {
     /// Whoever asks carries no connection.
     fn has_room(&self) -> bool {
         true

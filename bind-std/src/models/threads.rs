@@ -9,7 +9,7 @@ use std::time::Duration;
 use anabranch_core::lifecycle::AcceptErrorKind;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::acceptor::Placement;
+use super::Carriers;
 use crate::host::Admitted;
 use crate::parker::Parker;
 use crate::shared::Shared;
@@ -35,7 +35,7 @@ impl Threads {
     }
 }
 
-impl Placement for Threads {
+impl Carriers for Threads {
     fn has_room(&self) -> bool {
         true
     }

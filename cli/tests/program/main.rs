@@ -170,7 +170,7 @@ fn bad_flags_are_told_with_their_remedy() {
         ("serve --idle-timeout 0", 2, "write `off` for no bound"),
         ("serve --idle-timeout 3", 2, "`3s` or `3ms`"),
         ("serve --modle pool", 2, "--model"),
-        ("serve --model single --threads 3", 1, "--threads is for --model pool"),
+        ("serve --model single --threads 3", 1, "--threads is for model pool"),
         ("etx-client 0", 2, "at least 1"),
         ("", 2, "Usage"),
     ] {

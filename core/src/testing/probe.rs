@@ -6,6 +6,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Wake;
 
 use bytes::{Bytes, BytesMut};
 
@@ -54,12 +55,15 @@ pub trait Behaviour: Send + 'static {
 pub struct Io {
     now: Instant,
     waker: Waker,
+    latest: Arc<Latest>,
     output: VecDeque<Bytes>,
     /// Bytes of `output`.
     unsent: usize,
     /// Bytes taken as owned chunks that no result was reported for.
     taken: usize,
     reading: ReadOperation,
+    /// The behaviour does not read, whether or not there is anything left to read.
+    yields: bool,
     closing: Option<CloseKind>,
     /// How giving up is told.
     giving_up: CloseKind,
@@ -84,6 +88,7 @@ impl Io {
 
     /// Reads nothing until [`resume_reading`](Self::resume_reading).
     pub fn yield_reading(&mut self) {
+        self.yields = true;
         if self.reading == ReadOperation::Read {
             self.reading = ReadOperation::Yield;
         }
@@ -91,6 +96,7 @@ impl Io {
 
     /// Reads again, if there is anything left to read.
     pub fn resume_reading(&mut self) {
+        self.yields = false;
         if self.reading == ReadOperation::Yield {
             self.reading = ReadOperation::Read;
         }
@@ -171,7 +177,7 @@ impl Io {
         self.now
     }
 
-    /// The waker of the latest run.
+    /// Wakes that of the latest run (law 4), whenever this one was taken.
     #[must_use]
     pub const fn waker(&self) -> &Waker {
         &self.waker
@@ -246,13 +252,16 @@ impl<B: Behaviour> Probe<B> {
             state.connected += 1;
             state.alive += 1;
         });
+        let latest = Arc::<Latest>::default();
         let mut io = Io {
             now,
-            waker: Waker::noop().clone(),
+            waker: Waker::from(latest.clone()),
+            latest,
             output: VecDeque::new(),
             unsent: 0,
             taken: 0,
             reading: ReadOperation::Read,
+            yields: false,
             closing: None,
             giving_up: CloseKind::Immediate,
             reason: None,
@@ -277,12 +286,47 @@ impl<B: Behaviour> Probe<B> {
         self.io.now = turn.now;
     }
 
+    /// Whether the behaviour is to be told of this now. That the peer shut its half is heard behind the bytes before it,
+    /// and those while reading: whether the driver had read so far makes no difference (law 9).
+    fn may_tell(&self, came: &Came) -> bool {
+        !matches!(came, Came::End(InputEnd::Eof)) || !self.io.yields
+    }
+
+    fn next_to_tell(&mut self) -> Option<Came> {
+        let at = self.inbox.iter().position(|came| self.may_tell(came))?;
+        if is_finished(self) { None } else { self.inbox.remove(at) }
+    }
+
     fn fault(&self, what: String) {
         self.io.log.update(|state| {
             if !state.faults.contains(&what) {
                 state.faults.push(what);
             }
         });
+    }
+}
+
+/// The waker of the latest run: what is woken through it reaches a driver that has changed its waker meanwhile.
+#[derive(Debug)]
+struct Latest(Mutex<Waker>);
+
+impl Default for Latest {
+    fn default() -> Self {
+        Self(Mutex::new(Waker::noop().clone()))
+    }
+}
+
+impl Latest {
+    fn lock(&self) -> MutexGuard<'_, Waker> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Latest {
+    fn wake(self: Arc<Self>) {
+        // Woken outside the lock: it may lead back here.
+        let latest = self.lock().clone();
+        latest.wake();
     }
 }
 
@@ -389,24 +433,27 @@ impl<B: Behaviour> Flow for Probe<B> {
     fn run(&mut self, turn: &mut Turn<'_>) {
         self.called("run", turn);
         self.io.log.update(|state| state.runs += 1);
-        if !self.io.waker.will_wake(turn.waker) {
-            self.io.waker.clone_from(turn.waker);
+        if !self.io.latest.lock().will_wake(turn.waker) {
+            self.io.latest.lock().clone_from(turn.waker);
         }
         self.io.allowance = turn.allowance;
-        while let Some(came) = self.inbox.pop_front() {
+        loop {
+            while let Some(came) = self.next_to_tell() {
+                match came {
+                    Came::Bytes(bytes) => self.behaviour.input(&mut self.io, &bytes),
+                    Came::End(end) => self.behaviour.end(&mut self.io, end),
+                    Came::Timeout => self.behaviour.timeout(&mut self.io),
+                    Came::Drain => self.behaviour.drain(&mut self.io),
+                }
+            }
             if is_finished(self) {
                 self.inbox.clear();
                 return;
             }
-            match came {
-                Came::Bytes(bytes) => self.behaviour.input(&mut self.io, &bytes),
-                Came::End(end) => self.behaviour.end(&mut self.io, end),
-                Came::Timeout => self.behaviour.timeout(&mut self.io),
-                Came::Drain => self.behaviour.drain(&mut self.io),
-            }
-        }
-        if !is_finished(self) {
             self.behaviour.run(&mut self.io);
+            if !self.inbox.iter().any(|came| self.may_tell(came)) {
+                break;
+            }
         }
         turn.allowance = self.io.allowance;
     }

@@ -27,9 +27,12 @@ mod stopping;
 mod streams;
 mod until_close;
 
+use anabranch_mio::{Model as Mio, Ownership, Pinning};
 use anabranch_std::Model as Std;
 
 use model::{Model, Subject};
+
+const TWO: std::num::NonZeroUsize = std::num::NonZeroUsize::new(2).unwrap();
 
 macro_rules! models {
     ($($name:ident => $subject:expr;)*) => { $(
@@ -212,6 +215,10 @@ models! {
     single => Subject::std(Std::Single).at_a_time(1);
     threads => Subject::std(Std::Threads);
     pool => Subject::std(Std::Pool { workers: 3, queue: 4 }).at_a_time(3);
+    reactor => Subject::mio(Mio::Reactor);
+    multi_reactor => Subject::mio(Mio::MultiReactor { loops: TWO, pinning: Pinning::Free });
+    reactor_pool => Subject::mio(Mio::ReactorPool { workers: TWO });
+    staged => Subject::mio(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Pinned });
     poll => Subject::poll_loop();
     task => Subject::tasks();
 }

@@ -6,9 +6,12 @@ use std::os::fd::AsFd;
 use bytes::{BufMut, BytesMut};
 use rustix::net::{RecvFlags, recv};
 
-/// Appends what one recv(2) gives, at most the spare capacity of `into`, and says how many bytes that were.
+/// Appends what one recv(2) gives, at most the spare capacity of `into`, and says how many bytes that were: zero at the end.
+///
+/// # Errors
+/// As recv(2) says.
 #[expect(unsafe_code, reason = "filling 64 KiB with zeroes before each read would cost more than the read")]
-pub(crate) fn receive(socket: impl AsFd, into: &mut BytesMut, flags: RecvFlags) -> io::Result<usize> {
+pub fn receive(socket: impl AsFd, into: &mut BytesMut, flags: RecvFlags) -> io::Result<usize> {
     let ((filled, _), _) = recv(socket, into.spare_capacity_mut(), flags)?;
     let count = filled.len();
     // SAFETY: `recv` gives back the front of the spare capacity that the kernel has written, as initialised bytes; so that

@@ -1,0 +1,447 @@
+//! The event loop: one thread, one poll, every connection by turns.
+//!
+//! ```text
+//!            ┌────────────────────────────────────────────────────────────────────────────┐
+//!            ▼                                                                            │
+//!   attend (stop, listeners) ─► sleep ─► events ─► mail ─► timers ─► those queued again ──┘
+//!                                 │        │         │        │             │
+//!                         poll: sockets,   │         │        │             │
+//!                         listeners, mail  └────┬────┴────────┴─────────────┘
+//!                                               ▼
+//!                             a turn: here, or by a worker ─► Blocked: its deadline is set
+//!                                                             Again: queued again, behind all others
+//!                                                             Finished: closed
+//! ```
+//!
+//! Sockets are registered once, for both directions and edge-triggered: a connection costs one epoll_ctl(2) in its life. What
+//! an edge said is kept in its [`Readiness`] until a turn has used it up; a flow that yields is not read, and its peer is
+//! held up by its own window. Nothing on the way of a request takes a lock.
+//!
+//! [`Readiness`]: anabranch_core::drive::Readiness
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anabranch_core::drive::{Progress, Readiness};
+use anabranch_core::lifecycle::AcceptErrorKind;
+use anabranch_core::timer::Timers;
+use anabranch_core::{CloseReason, Instant};
+use anabranch_std::host::{Admitted, Host, Ring, Stop, Workspace};
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::connection::Connection;
+use crate::doors::{Accepted, Close, Door, Doors};
+use crate::inlet::Inlet;
+use crate::mailbox::Mailbox;
+use crate::table::{Place, RESERVED, Table};
+use crate::wakers::{Common, Own};
+use crate::workers::Work;
+
+/// What other threads have for a reactor.
+#[derive(Debug)]
+pub(crate) enum Mail {
+    /// The application has something for this connection.
+    Woken(Place),
+    /// A connection to be served here.
+    Arrived(Admitted),
+    /// No more of them arrive.
+    NoMoreArrivals,
+    /// A worker took turns with this connection.
+    Returned(Place, Connection, Progress),
+}
+
+/// Who takes the turns.
+#[derive(Clone, Debug)]
+pub(crate) enum Hands {
+    /// The loop itself: handlers run in it.
+    Own,
+    /// A pool of workers: the loop waits for none of them.
+    Workers(Arc<Ring<Work>>),
+}
+
+/// Where connections come from.
+pub(crate) enum Source {
+    /// The loop accepts them.
+    Doors { doors: Vec<Door>, close: Close },
+    /// They arrive by mail, until that says that no more do.
+    Mail(Arc<Inlet>),
+}
+
+/// One loop.
+pub(crate) struct Reactor {
+    host: Arc<Host>,
+    poll: Poll,
+    mailbox: Arc<Mailbox<Mail>>,
+    hands: Hands,
+    doors: Doors,
+    arrivals: Arrivals,
+    slots: Table<Slot>,
+    timers: Timers,
+    /// Those that are to have a turn though no event came for them.
+    queue: VecDeque<Place>,
+    workspace: Workspace,
+    common: Common,
+    now: Instant,
+    /// What the connections were last told.
+    stop: Stop,
+    /// The workers are behind: what is queued waits until one of them is back.
+    stalled: bool,
+}
+
+/// Whether connections may still arrive by mail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Arrivals {
+    Open,
+    Over,
+}
+
+/// A connection's place.
+struct Slot {
+    state: State,
+    /// In the queue.
+    queued: bool,
+    /// Its own waker, from when it first waited for its application on; kept for whoever has the place next.
+    own: Option<Box<Own>>,
+}
+
+enum State {
+    Here(Connection),
+    /// With a worker. What has come for it meanwhile is kept.
+    Away {
+        events: Readiness,
+        wanted: bool,
+    },
+}
+
+const MAIL: Token = Token(RESERVED);
+const FIRST_DOOR: usize = RESERVED + 1;
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 1024;
+
+impl Reactor {
+    /// # Errors
+    /// When the system gives no descriptor.
+    pub(crate) fn new(host: &Arc<Host>, read_bytes: usize, source: Source, hands: Hands) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mailbox = Arc::new(Mailbox::new(poll.registry(), MAIL)?);
+        let (doors, arrivals) = match source {
+            Source::Doors { doors, close } => {
+                for (number, door) in doors.iter().enumerate() {
+                    let token = Token(FIRST_DOOR + number);
+                    poll.registry().register(&mut SourceFd(&door.raw_fd()), token, Interest::READABLE)?;
+                }
+                (Doors::new(doors, close), Arrivals::Over)
+            }
+            Source::Mail(inlet) => {
+                let arrivals = if inlet.lead_to(&mailbox) { Arrivals::Open } else { Arrivals::Over };
+                (Doors::new(Vec::new(), Box::new(drop)), arrivals)
+            }
+        };
+        host.hang(mailbox.clone());
+        let now = host.clock().now();
+        Ok(Self {
+            host: host.clone(),
+            poll,
+            hands,
+            doors,
+            arrivals,
+            slots: Table::new(),
+            timers: Timers::new(now),
+            queue: VecDeque::new(),
+            workspace: Workspace::new(read_bytes),
+            common: Common::new(mailbox.clone()),
+            mailbox,
+            now,
+            stop: Stop::Running,
+            stalled: false,
+        })
+    }
+
+    /// Serves until its listeners are closed and its connections done.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            if self.mailbox.give_attention() {
+                self.attend();
+            }
+            if self.doors.is_empty() && self.arrivals == Arrivals::Over && self.slots.len() == 0 {
+                return;
+            }
+            self.sleep(&mut events);
+            self.look_at_the_clock();
+            self.workspace.anchor_dates(self.now);
+            for event in &events {
+                self.handle_event(event);
+            }
+            while let Some(mail) = self.mailbox.take() {
+                self.handle_mail(mail);
+            }
+            self.accept();
+            while let Some(key) = self.timers.pop(self.now) {
+                self.handle_due(Place::of_key(key));
+            }
+            self.handle_queue();
+        }
+    }
+
+    /// Does with the listeners and the connections what the server wants now.
+    fn attend(&mut self) {
+        self.doors.attend(&self.host);
+        let stop = self.host.stop();
+        if stop != self.stop {
+            self.stop = stop;
+            let places: Vec<Place> = self.slots.places().collect();
+            places.into_iter().for_each(|place| self.enqueue(place));
+        }
+    }
+
+    fn sleep(&mut self, events: &mut Events) {
+        let waits = (self.queue.is_empty() || self.stalled) && !self.doors.may_have_more();
+        let until = if waits { self.timers.next().unwrap_or(Instant::NEVER) } else { Instant::ORIGIN };
+        let mut timeout = (until != Instant::NEVER).then(|| until - self.now);
+        // Where the workers are behind, any that comes back is waited for.
+        let until = if self.stalled { Instant::NEVER } else { until };
+        if timeout != Some(Duration::ZERO) && !self.mailbox.prepare(until) {
+            timeout = Some(Duration::ZERO);
+        }
+        if self.poll.poll(events, timeout).is_err() {
+            // Interrupted, or out of memory, where trying again is all there is.
+            events.clear();
+        }
+        self.mailbox.begin();
+    }
+
+    fn look_at_the_clock(&mut self) {
+        self.now = self.host.clock().now();
+    }
+
+    fn handle_event(&mut self, event: &Event) {
+        let token = event.token();
+        if token.0 >= FIRST_DOOR {
+            return self.doors.mark(token.0 - FIRST_DOOR);
+        }
+        // Not where the token is that of the mail, which is looked into in any case, or of a connection that is closed.
+        let Some(place) = self.slots.place(token) else { return };
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        match &mut slot.state {
+            State::Here(connection) => {
+                note(&mut connection.readiness, event);
+                self.serve(place);
+            }
+            State::Away { events, wanted } => {
+                note(events, event);
+                *wanted = true;
+                if let Some(own) = &slot.own {
+                    own.note();
+                }
+            }
+        }
+    }
+
+    fn handle_mail(&mut self, mail: Mail) {
+        match mail {
+            Mail::Arrived(admitted) => self.welcome(admitted),
+            Mail::NoMoreArrivals => self.arrivals = Arrivals::Over,
+            Mail::Woken(place) => {
+                // Whoever had the place may be gone: then this is for nothing, and harmless.
+                let Some(slot) = self.slots.get_mut(place) else { return };
+                if let Some(own) = &slot.own {
+                    own.heard();
+                }
+                match &mut slot.state {
+                    State::Here(_) => self.enqueue(place),
+                    State::Away { wanted, .. } => *wanted = true,
+                }
+            }
+            Mail::Returned(place, mut connection, progress) => {
+                self.stalled = false;
+                let Some(slot) = self.slots.get_mut(place) else { return };
+                let mut wanted = false;
+                if let State::Away { events, wanted: meanwhile } = &slot.state {
+                    merge(&mut connection.readiness, *events);
+                    wanted = *meanwhile;
+                }
+                slot.state = State::Here(connection);
+                self.settle(place, progress);
+                if wanted || self.host.stop() != Stop::Running {
+                    self.enqueue(place);
+                }
+            }
+        }
+    }
+
+    /// Accepts from the listeners that have somebody, each within its budget.
+    fn accept(&mut self) {
+        for number in 0..self.doors.len() {
+            for _ in 0..ACCEPTED_AT_ONCE {
+                if self.mailbox.wants_attention() {
+                    // The limit may be reached, or the listener to be closed.
+                    return;
+                }
+                match self.doors.accept(number, &self.host) {
+                    Accepted::One(admitted) => self.welcome(admitted),
+                    Accepted::None => break,
+                    Accepted::Lost => {}
+                }
+            }
+        }
+    }
+
+    /// Takes a connection up, and gives it a first turn: it may be the one to speak first.
+    fn welcome(&mut self, admitted: Admitted) {
+        let (host, now, listener) = (self.host.clone(), self.now, admitted.listener());
+        // A protocol that panics costs this connection only.
+        let connected = catch_unwind(AssertUnwindSafe(|| admitted.connect(now)));
+        let Ok(Some((flow, connection, permit))) = connected else { return };
+        let connection = Connection::new(flow, connection.socket, permit);
+        let fd = connection.socket().as_raw_fd();
+        let own = None;
+        let place = self.slots.insert(Slot { state: State::Here(connection), queued: false, own });
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut SourceFd(&fd), self.slots.token(place), both).is_err() {
+            // Out of something, like accept(2) may be.
+            drop(self.slots.remove(place));
+            return host.accept_failed_as(listener, AcceptErrorKind::Exhausted);
+        }
+        self.serve(place);
+    }
+
+    fn handle_due(&mut self, place: Place) {
+        let now = self.now;
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        // With a worker: its deadline is set when it is back.
+        let State::Here(connection) = &slot.state else { return };
+        match connection.deadline() {
+            Instant::NEVER => {}
+            due if due <= now => self.serve(place),
+            due => self.timers.set(place.key(), due),
+        }
+    }
+
+    /// Those that are queued by now have a turn each; those that they queue wait for the next round.
+    fn handle_queue(&mut self) {
+        for _ in 0..self.queue.len() {
+            if self.stalled {
+                return;
+            }
+            let Some(place) = self.queue.pop_front() else { return };
+            if let Some(slot) = self.slots.get_mut(place) {
+                slot.queued = false;
+                self.serve(place);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, place: Place) {
+        if let Some(slot) = self.slots.get_mut(place)
+            && !slot.queued
+        {
+            slot.queued = true;
+            self.queue.push_back(place);
+        }
+    }
+
+    /// A turn: here and now, or by a worker.
+    fn serve(&mut self, place: Place) {
+        match &self.hands {
+            Hands::Own => self.turn(place),
+            Hands::Workers(ring) => {
+                let ring = ring.clone();
+                self.hand_over(place, &ring);
+            }
+        }
+    }
+
+    fn turn(&mut self, place: Place) {
+        // However long the handlers before it took: its deadlines count from now.
+        self.look_at_the_clock();
+        let Self { host, workspace, slots, common, now, mailbox, .. } = self;
+        let Some(slot) = slots.get_mut(place) else { return };
+        let State::Here(connection) = &mut slot.state else { return };
+        let waker = slot.own.as_ref().map_or(common.waker(), |own| own.waker());
+        let mut progress = connection.turn(host, workspace, *now, waker);
+        if slot.own.is_none() && !matches!(progress, Progress::Finished(_)) {
+            if connection.waits_for_application() {
+                // Its application has to know whom to wake, and is told in one more turn.
+                let own = slot.own.insert(Box::new(Own::new(mailbox.clone(), place)));
+                progress = connection.turn(host, workspace, *now, own.waker());
+            } else if common.was_woken() {
+                progress = Progress::Again;
+            }
+        }
+        self.settle(place, progress);
+    }
+
+    fn hand_over(&mut self, place: Place, ring: &Ring<Work>) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        let own = slot.own.get_or_insert_with(|| Box::new(Own::new(self.mailbox.clone(), place)));
+        let away = State::Away { events: Readiness::default(), wanted: false };
+        let State::Here(connection) = std::mem::replace(&mut slot.state, away) else {
+            // A turn is under way: another follows it.
+            if let State::Away { wanted, .. } = &mut slot.state {
+                *wanted = true;
+            }
+            return;
+        };
+        own.begin();
+        let work = Work { place, connection, own: own.share() };
+        if let Err(work) = ring.push(work) {
+            // The workers are behind: with the next that comes back, or another event, it is tried again.
+            slot.state = State::Here(work.connection);
+            self.stalled = true;
+            self.enqueue(place);
+        }
+    }
+
+    /// What follows from how a turn ended.
+    fn settle(&mut self, place: Place, progress: Progress) {
+        match progress {
+            Progress::Finished(reason) => self.close(place, reason),
+            Progress::Again => self.enqueue(place),
+            Progress::Blocked => {
+                let Some(slot) = self.slots.get_mut(place) else { return };
+                let State::Here(connection) = &slot.state else { return };
+                let due = connection.deadline();
+                // Only to earlier: what moves to later is found out when the earlier comes due.
+                if due != Instant::NEVER && self.timers.get(place.key()).is_none_or(|set| due < set) {
+                    self.timers.set(place.key(), due);
+                }
+            }
+        }
+    }
+
+    /// The descriptor is closed with it, and leaves the poll by that.
+    fn close(&mut self, place: Place, reason: CloseReason) {
+        self.timers.clear(place.key());
+        if let Some(Slot { state: State::Here(connection), .. }) = self.slots.remove(place) {
+            connection.close(reason);
+        }
+    }
+}
+
+/// Accepted from a listener before others have their turn.
+const ACCEPTED_AT_ONCE: usize = 64;
+
+/// Keeps what an event says.
+fn note(readiness: &mut Readiness, event: &Event) {
+    let broken = event.is_error() || event.is_write_closed();
+    readiness.readable |= event.is_readable() || event.is_read_closed() || broken;
+    readiness.writable |= event.is_writable() || broken;
+    readiness.hangup |= event.is_read_closed() || broken;
+    readiness.gone |= broken;
+}
+
+/// Adds what came meanwhile to what is known.
+fn merge(readiness: &mut Readiness, events: Readiness) {
+    readiness.readable |= events.readable;
+    readiness.writable |= events.writable;
+    readiness.hangup |= events.hangup;
+    readiness.gone |= events.gone;
+}

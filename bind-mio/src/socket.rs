@@ -1,0 +1,37 @@
+//! A connected socket that never waits, as a turn uses it.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::time::Duration;
+
+use anabranch_core::drive::Wire;
+use anabranch_std::host::receive;
+use bytes::BytesMut;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
+use socket2::Socket;
+
+/// A socket during a turn.
+#[derive(Debug)]
+pub(crate) struct SocketWire<'a>(pub(crate) &'a Socket);
+
+impl Wire for SocketWire<'_> {
+    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+        receive(self.0, into, RecvFlags::empty())
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let count = match slices {
+            [slice] => send(self.0, slice, SendFlags::NOSIGNAL)?,
+            slices => sendmsg(self.0, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?,
+        };
+        Ok(count)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.0.set_linger(Some(Duration::ZERO))
+    }
+}

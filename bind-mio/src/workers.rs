@@ -1,0 +1,54 @@
+//! The workers of model `reactor-pool`: they take turns with connections that a loop owns.
+//!
+//! ```text
+//!   loop ── Work ──► ring ──► worker: turn, turn, … ── blocked, finished ──► mailbox ──► loop
+//!                      ▲                 │
+//!                      └── budget spent ─┘
+//! ```
+//!
+//! A connection that comes back with nothing to do need not wake the loop: see [`Mailbox::leave`].
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use anabranch_core::drive::Progress;
+use anabranch_std::host::{Host, Ring, Stop, Workspace};
+
+use crate::connection::Connection;
+use crate::reactor::Mail;
+use crate::table::Place;
+use crate::wakers::OwnState;
+
+#[cfg(doc)]
+use crate::mailbox::Mailbox;
+
+/// A connection on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) place: Place,
+    pub(crate) connection: Connection,
+    pub(crate) own: Arc<OwnState>,
+}
+
+/// A worker's life: until the ring is closed.
+pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
+    let mut workspace = Workspace::new(read_bytes);
+    while let Some(work) = ring.take() {
+        let Work { place, mut connection, own } = work;
+        let waker = Waker::from(own.clone());
+        let now = host.clock().now();
+        workspace.anchor_dates(now);
+        let progress = connection.turn(host, &mut workspace, now, &waker);
+        let due = connection.deadline();
+        let mail = Mail::Returned(place, connection, progress);
+        if progress == Progress::Blocked && host.stop() == Stop::Running {
+            own.mailbox().leave(mail, due);
+            // In this order: either the loop finds the mail when it looks for what it noted, or it is woken for it.
+            if own.was_noted() {
+                own.mailbox().rouse();
+            }
+        } else {
+            own.mailbox().post(mail);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The driver suite of core, against every model.
+
+use std::io;
+use std::net::TcpStream;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use anabranch_core::testing::driver_suite::{self, Peer, Subject};
+use anabranch_mio::{
+    Config, Handle, ListenOptions, Listener, Model, Ownership, Pinning, Reuse, serve_protocol,
+};
+
+struct Server(Handle);
+
+impl Subject for Server {
+    fn connect(&self) -> io::Result<Peer> {
+        Peer::tcp(TcpStream::connect(self.0.local_addrs()[0])?)
+    }
+    fn drain(&self) {
+        self.0.drain(Duration::from_secs(60));
+    }
+    fn abort(&self) {
+        self.0.abort();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+        let summary = self.0.wait();
+        assert_eq!(summary.left_behind, 0);
+    }
+}
+
+fn assert_lawful(model: Model) {
+    driver_suite::run(move |protocol| {
+        let mut options = ListenOptions::default();
+        options.reuse_port = Reuse::Allowed;
+        let listener = Listener::bind_with("127.0.0.1:0", &options).unwrap();
+        Box::new(Server(serve_protocol(&Config::new(model), [listener], protocol).unwrap()))
+    })
+    .assert_all();
+}
+
+const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
+#[test]
+fn reactor_keeps_the_laws() {
+    assert_lawful(Model::Reactor);
+}
+
+#[test]
+fn multi_reactor_keeps_the_laws() {
+    assert_lawful(Model::MultiReactor { loops: TWO, pinning: Pinning::Pinned });
+}
+
+#[test]
+fn reactor_pool_keeps_the_laws() {
+    assert_lawful(Model::ReactorPool { workers: TWO });
+}
+
+#[test]
+fn staged_keeps_the_laws() {
+    assert_lawful(Model::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Pinned });
+}

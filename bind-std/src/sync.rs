@@ -1,0 +1,71 @@
+//! What crosses threads is built on these: the standard library's, or loom's, which tries every interleaving.
+
+#[cfg(not(loom))]
+pub(crate) use crossbeam_queue::ArrayQueue;
+#[cfg(not(loom))]
+pub(crate) use std::sync::{
+    Condvar, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+};
+#[cfg(loom)]
+pub(crate) use std::sync::PoisonError;
+
+/// Wakes all for one: loom goes on counting a thread that woke by itself among those that wait, and would wake that one. All
+/// that wait here are alike, and look again whoever woke them.
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct Condvar(loom::sync::Condvar);
+
+#[cfg(loom)]
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self(loom::sync::Condvar::new())
+    }
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> std::sync::LockResult<MutexGuard<'a, T>> {
+        self.0.wait(guard)
+    }
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_all();
+    }
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// Stands in for the lock-free one, which is its own library's to prove.
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct ArrayQueue<T> {
+    items: Mutex<std::collections::VecDeque<T>>,
+    capacity: usize,
+}
+
+#[cfg(loom)]
+impl<T> ArrayQueue<T> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { items: Mutex::new(std::collections::VecDeque::new()), capacity }
+    }
+    pub(crate) fn push(&self, item: T) -> Result<(), T> {
+        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        if items.len() == self.capacity {
+            return Err(item);
+        }
+        items.push_back(item);
+        Ok(())
+    }
+    pub(crate) fn pop(&self) -> Option<T> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+    pub(crate) fn len(&self) -> usize {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

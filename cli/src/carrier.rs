@@ -1,0 +1,200 @@
+//! What carries the server: a model of one of the bindings, with its numbers, as flags or a configuration file ask for it.
+
+use core::num::NonZeroUsize;
+use std::io;
+use std::sync::Arc;
+
+use anabranch_mio::{Ownership, Pinning};
+use anabranch_std::host::{Binding, Host};
+use anabranch_std::{Config, Listener};
+use clap::ValueEnum;
+
+use crate::models::ModelName;
+
+/// A model of some binding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carrier {
+    /// Blocking threads.
+    Std(anabranch_std::Model),
+    /// The reactor family.
+    Mio(anabranch_mio::Model),
+}
+
+impl Binding for Carrier {
+    fn start(&self, host: &Arc<Host>, config: &Config<Self>, listeners: Vec<Listener>) -> io::Result<()> {
+        match *self {
+            Self::Std(model) => model.start(host, &config.clone().with_model(model), listeners),
+            Self::Mio(model) => model.start(host, &config.clone().with_model(model), listeners),
+        }
+    }
+}
+
+/// How many threads a model has, and what they do; what is `None` is the model's own default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Threads {
+    /// Workers, loops, or threads of the network.
+    pub threads: Option<NonZeroUsize>,
+    /// Connections that may wait for a worker of model `pool`.
+    pub queue: Option<usize>,
+    /// Threads that accept.
+    pub acceptors: Option<NonZeroUsize>,
+    /// Whose connections are.
+    pub ownership: Option<OwnershipName>,
+    /// Whether loops stay on their processors.
+    pub pin: Option<PinName>,
+}
+
+/// Whose a connection is under model `staged`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OwnershipName {
+    /// One network thread's, from beginning to end
+    Pinned,
+    /// Whichever network thread is idle takes the next event (Linux)
+    Shared,
+}
+
+/// Whether the loops of model `multi-reactor` stay on a processor each.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PinName {
+    /// The system moves them as it likes
+    Off,
+    /// Each stays on its own
+    On,
+}
+
+/// A number that means nothing to the model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{what} is for model {for_models}, and this is model {model}\n  remedy: leave it out, or choose another model"
+)]
+pub struct NotThisModel {
+    /// What was given.
+    pub what: &'static str,
+    for_models: &'static str,
+    model: &'static str,
+}
+
+impl Carrier {
+    /// The model of that name, with these numbers.
+    ///
+    /// # Errors
+    /// When one of them means nothing to it.
+    pub fn new(name: ModelName, threads: Threads) -> Result<Self, NotThisModel> {
+        threads.check(name)?;
+        let Threads { threads: count, queue, acceptors, ownership, pin } = threads;
+        Ok(match name {
+            ModelName::Single => Self::Std(anabranch_std::Model::Single),
+            ModelName::Threads => Self::Std(anabranch_std::Model::Threads),
+            ModelName::Pool => {
+                let mut pool = anabranch_std::Model::pool();
+                if let anabranch_std::Model::Pool { workers, queue: waiting } = &mut pool {
+                    *workers = count.map_or(*workers, NonZeroUsize::get);
+                    *waiting = queue.unwrap_or(*workers);
+                }
+                Self::Std(pool)
+            }
+            ModelName::Reactor => Self::Mio(anabranch_mio::Model::Reactor),
+            ModelName::MultiReactor => {
+                let mut model = anabranch_mio::Model::multi_reactor();
+                if let anabranch_mio::Model::MultiReactor { loops, pinning } = &mut model {
+                    *loops = count.unwrap_or(*loops);
+                    *pinning = if pin == Some(PinName::On) { Pinning::Pinned } else { Pinning::Free };
+                }
+                Self::Mio(model)
+            }
+            ModelName::ReactorPool => {
+                let mut model = anabranch_mio::Model::reactor_pool();
+                if let anabranch_mio::Model::ReactorPool { workers } = &mut model {
+                    *workers = count.unwrap_or(*workers);
+                }
+                Self::Mio(model)
+            }
+            ModelName::Staged => {
+                let mut model = anabranch_mio::Model::staged();
+                if let anabranch_mio::Model::Staged { acceptors: accepting, network, ownership: whose } =
+                    &mut model
+                {
+                    *accepting = acceptors.unwrap_or(*accepting);
+                    *network = count.unwrap_or(*network);
+                    *whose = match ownership {
+                        Some(OwnershipName::Shared) => Ownership::Shared,
+                        Some(OwnershipName::Pinned) | None => Ownership::Pinned,
+                    };
+                }
+                Self::Mio(model)
+            }
+        })
+    }
+
+    /// Whether several listeners share its address, each with a queue of its own.
+    #[must_use]
+    pub const fn shares_port(self) -> bool {
+        matches!(self, Self::Mio(anabranch_mio::Model::MultiReactor { .. }))
+    }
+
+    /// Open files of a connection: its socket, and what a thread of its own is woken with.
+    #[must_use]
+    pub const fn files_a_connection(self) -> u64 {
+        match self {
+            Self::Std(_) => 2,
+            Self::Mio(_) => 1,
+        }
+    }
+}
+
+impl Threads {
+    fn check(&self, model: ModelName) -> Result<(), NotThisModel> {
+        use ModelName::{MultiReactor, Pool, ReactorPool, Staged};
+        let given: [(&'static str, bool, &'static str, &[ModelName]); 5] = [
+            (
+                "--threads",
+                self.threads.is_some(),
+                "pool, multi-reactor, reactor-pool or staged",
+                &[Pool, MultiReactor, ReactorPool, Staged],
+            ),
+            ("--queue", self.queue.is_some(), "pool", &[Pool]),
+            ("--acceptors", self.acceptors.is_some(), "staged", &[Staged]),
+            ("--ownership", self.ownership.is_some(), "staged", &[Staged]),
+            ("--pin", self.pin.is_some(), "multi-reactor", &[MultiReactor]),
+        ];
+        for (what, is_given, for_models, models) in given {
+            if is_given && !models.contains(&model) {
+                return Err(NotThisModel { what, for_models, model: model.name() });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_that_means_nothing_to_the_model_is_an_error() {
+        let two = NonZeroUsize::new(2);
+        let threads = Threads { threads: two, ..Threads::default() };
+        for model in [ModelName::Single, ModelName::Threads, ModelName::Reactor] {
+            let error = Carrier::new(model, threads).unwrap_err().to_string();
+            assert!(error.contains("--threads") && error.contains(model.name()), "{error}");
+        }
+        let acceptors = Threads { acceptors: two, ..Threads::default() };
+        assert_eq!(Carrier::new(ModelName::Pool, acceptors).unwrap_err().what, "--acceptors");
+    }
+
+    #[test]
+    fn numbers_reach_the_model() {
+        let two = NonZeroUsize::new(2).unwrap();
+        let threads = Threads { threads: Some(two), acceptors: Some(two), ..Threads::default() };
+        let ownership = Ownership::Pinned;
+        assert_eq!(
+            Carrier::new(ModelName::Staged, threads),
+            Ok(Carrier::Mio(anabranch_mio::Model::Staged { acceptors: two, network: two, ownership }))
+        );
+        let threads = Threads { threads: Some(two), ..Threads::default() };
+        assert_eq!(
+            Carrier::new(ModelName::Pool, threads),
+            Ok(Carrier::Std(anabranch_std::Model::Pool { workers: 2, queue: 2 }))
+        );
+    }
+}
