@@ -1,41 +1,18 @@
-//! Medians of all turns, and how they compare.
+//! One table a scenario: figures over all turns, and how they compare.
 
-use std::time::Duration;
-
-use crate::engine::Engine;
-use crate::load::Done;
-use crate::process::Usage;
+use crate::metric::{Better, Metric, Turn};
 use crate::scenario::Scenario;
+use crate::servers::{Engine, Kind};
 
-/// One turn.
-#[derive(Clone, Copy)]
-pub struct Measured {
-    requests_a_second: f64,
-    cpu_micros: f64,
-    user_micros: f64,
-    switches: f64,
-    errors: u64,
-}
-
-impl Measured {
-    pub fn new(done: &Done, used: Usage, window: Duration) -> Self {
-        let requests = done.requests.max(1) as f64;
-        let micros = |time: Duration| time.as_secs_f64() * 1e6 / requests;
-        Self {
-            requests_a_second: done.requests as f64 / window.as_secs_f64(),
-            cpu_micros: micros(used.user + used.system),
-            user_micros: micros(used.user),
-            switches: used.switches as f64 / requests,
-            errors: done.errors,
-        }
-    }
-}
-
-/// All turns of one engine in one scenario.
+/// All turns of one server in one scenario.
 struct Row {
-    scenario: (&'static str, &'static str),
-    engine: Engine,
-    turns: Vec<Measured>,
+    scenario: &'static str,
+    engine: &'static Engine,
+    turns: Vec<Turn>,
+    /// What was counted in a turn of its own.
+    counted: Turn,
+    /// Why there is less than there should be.
+    failed: Vec<String>,
 }
 
 #[derive(Default)]
@@ -44,43 +21,98 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn add(&mut self, scenario: &Scenario, engine: Engine, turn: Measured) {
-        let row = self.rows.iter_mut().find(|row| row.scenario.0 == scenario.name && row.engine == engine);
-        match row {
-            Some(row) => row.turns.push(turn),
-            None => {
-                self.rows.push(Row { scenario: (scenario.name, scenario.title), engine, turns: vec![turn] });
+    pub fn add(&mut self, scenario: &Scenario, engine: &'static Engine, turn: Turn) {
+        self.row(scenario, engine).turns.push(turn);
+    }
+
+    pub fn add_counted(&mut self, scenario: &Scenario, engine: &'static Engine, turn: Turn) {
+        self.row(scenario, engine).counted = turn;
+    }
+
+    pub fn add_failure(&mut self, scenario: &Scenario, engine: &'static Engine, why: String) {
+        self.row(scenario, engine).failed.push(why);
+    }
+
+    fn row(&mut self, scenario: &Scenario, engine: &'static Engine) -> &mut Row {
+        let found =
+            self.rows.iter().position(|row| row.scenario == scenario.name && row.engine.name == engine.name);
+        let at = found.unwrap_or_else(|| {
+            let (turns, counted, failed) = (Vec::new(), Turn::new(), Vec::new());
+            self.rows.push(Row { scenario: scenario.name, engine, turns, counted, failed });
+            self.rows.len() - 1
+        });
+        &mut self.rows[at]
+    }
+
+    /// One figure, if it was measured.
+    pub fn value(&self, scenario: &str, engine: &str, metric: Metric) -> Option<f64> {
+        self.of(scenario).find(|row| row.engine.name == engine)?.value(metric)
+    }
+
+    /// The best figure that a peer of such a kind has.
+    pub fn best_peer(&self, scenario: &str, kinds: &[Kind], metric: Metric) -> Option<f64> {
+        let values = self
+            .of(scenario)
+            .filter(|row| kinds.contains(&row.engine.kind))
+            .filter_map(|row| row.value(metric));
+        match metric.better {
+            Better::More => values.max_by(f64::total_cmp),
+            Better::Less => values.min_by(f64::total_cmp),
+        }
+    }
+
+    fn of<'a>(&'a self, scenario: &'a str) -> impl Iterator<Item = &'a Row> {
+        self.rows.iter().filter(move |row| row.scenario == scenario)
+    }
+
+    /// The table of one scenario, as Markdown.
+    pub fn print(&self, scenario: &Scenario) {
+        let metrics = self.metrics(scenario.name);
+        if metrics.is_empty() {
+            return;
+        }
+        let mut titles: Vec<String> = metrics.iter().map(|metric| metric.title.to_owned()).collect();
+        for metric in scenario.compared {
+            titles.extend([format!("{} ÷ best peer", metric.title), String::from("÷ raw")]);
+        }
+        println!("\n| {} | {} |", scenario.title, titles.join(" | "));
+        println!("|---|{}", "--:|".repeat(titles.len()));
+        for row in self.of(scenario.name) {
+            let shown =
+                |value: Option<f64>, show: &dyn Fn(f64) -> String| value.map_or_else(|| "-".into(), show);
+            let mut cells: Vec<String> =
+                metrics.iter().map(|metric| shown(row.value(*metric), &|value| metric.show(value))).collect();
+            for metric in scenario.compared {
+                let own = row.value(*metric);
+                for other in [
+                    self.best_peer(scenario.name, &[Kind::Blocking, Kind::Events], *metric),
+                    self.value(scenario.name, "raw", *metric),
+                ] {
+                    let ratio =
+                        own.zip(other).filter(|(_, other)| *other > 0.0).map(|(own, other)| own / other);
+                    cells.push(shown(ratio, &|ratio| format!("{ratio:.2}")));
+                }
+            }
+            println!("| {} | {} |", row.engine.name, cells.join(" | "));
+        }
+        for row in self.of(scenario.name) {
+            for why in &row.failed {
+                println!("\n{}: {why}", row.engine.name);
             }
         }
     }
 
-    pub fn print(&self) {
-        let mut titles: Vec<_> = self.rows.iter().map(|row| row.scenario.1).collect();
-        titles.dedup();
-        for title in titles {
-            let rows: Vec<_> = self.rows.iter().filter(|row| row.scenario.1 == title).collect();
-            let best = rows
-                .iter()
-                .filter(|row| row.engine.is_blocking_peer())
-                .map(|row| row.median(|turn| turn.requests_a_second))
-                .fold(0.0, f64::max);
-            println!(
-                "\n| {title} | requests/s | of the best blocking peer | CPU us | user us | switches | errors |"
-            );
-            println!("|---|--:|--:|--:|--:|--:|--:|");
-            for row in rows {
-                let requests = row.median(|turn| turn.requests_a_second);
-                let ratio = if best > 0.0 { format!("{:.2}", requests / best) } else { "-".into() };
-                println!(
-                    "| {} | {requests:.0} | {ratio} | {:.2} | {:.2} | {:.2} | {} |",
-                    row.engine.name(),
-                    row.median(|turn| turn.cpu_micros),
-                    row.median(|turn| turn.user_micros),
-                    row.median(|turn| turn.switches),
-                    row.turns.iter().map(|turn| turn.errors).sum::<u64>(),
-                );
+    /// Those that were measured, in the order in which a turn has them.
+    fn metrics(&self, scenario: &str) -> Vec<Metric> {
+        let mut metrics: Vec<Metric> = Vec::new();
+        for row in self.of(scenario) {
+            for (metric, _) in row.turns.iter().flatten().chain(&row.counted) {
+                if !metrics.contains(metric) {
+                    metrics.push(*metric);
+                }
             }
         }
+        metrics
     }
 
     pub fn print_json(&self) {
@@ -88,15 +120,17 @@ impl Report {
             .rows
             .iter()
             .map(|row| {
+                let figures: serde_json::Map<_, _> = self
+                    .metrics(row.scenario)
+                    .into_iter()
+                    .filter_map(|metric| Some((metric.key.to_owned(), row.value(metric)?.into())))
+                    .collect();
                 serde_json::json!({
-                    "scenario": row.scenario.0,
-                    "engine": row.engine.name(),
+                    "scenario": row.scenario,
+                    "server": row.engine.name,
                     "turns": row.turns.len(),
-                    "requests_a_second": row.median(|turn| turn.requests_a_second),
-                    "cpu_us": row.median(|turn| turn.cpu_micros),
-                    "user_us": row.median(|turn| turn.user_micros),
-                    "context_switches": row.median(|turn| turn.switches),
-                    "errors": row.turns.iter().map(|turn| turn.errors).sum::<u64>(),
+                    "failed": row.failed,
+                    "figures": figures,
                 })
             })
             .collect();
@@ -105,9 +139,9 @@ impl Report {
 }
 
 impl Row {
-    fn median(&self, of: impl Fn(&Measured) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.turns.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
+    fn value(&self, metric: Metric) -> Option<f64> {
+        let turns = self.turns.iter().chain([&self.counted]);
+        let values = turns.flatten().filter(|(of, _)| *of == metric).map(|(_, value)| *value);
+        metric.over_turns(values.collect())
     }
 }

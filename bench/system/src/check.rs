@@ -1,0 +1,140 @@
+//! What the figures have to be, and whether they are.
+
+use crate::metric::{self, Metric};
+use crate::report::Report;
+use crate::servers::Kind;
+
+/// One demand on one figure of one server.
+#[derive(Clone)]
+struct Target {
+    scenario: &'static str,
+    server: &'static str,
+    metric: Metric,
+    bound: Bound,
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    /// At most, or at least, that many times what another has.
+    Most(f64, Of),
+    Least(f64, Of),
+    /// At most what another has, and that much more.
+    Plus(f64, Of),
+}
+
+#[derive(Clone, Copy)]
+enum Of {
+    Number,
+    BestPeer,
+    BestBlockingPeer,
+    Server(&'static str),
+}
+
+use Bound::{Least, Most, Plus};
+use Of::{BestBlockingPeer, BestPeer, Number, Server};
+
+const fn target(scenario: &'static str, server: &'static str, metric: Metric, bound: Bound) -> Target {
+    Target { scenario, server, metric, bound }
+}
+
+const RAW: Of = Server("raw");
+
+static TARGETS: &[Target] = &[
+    target("get", "threads", metric::REQUESTS, Least(1.0, BestBlockingPeer)),
+    target("get", "multi-reactor", metric::REQUESTS, Least(0.97, BestPeer)),
+    target("get", "multi-reactor", metric::USER, Most(0.42, Server("hyper"))),
+    target("get", "multi-reactor", metric::USER, Most(1.0, Server("may-minihttp"))),
+    target("get", "multi-reactor", metric::CALLS, Most(2.15, Number)),
+    target("get-512", "multi-reactor", metric::REQUESTS, Least(0.97, BestPeer)),
+    target("get-512", "multi-reactor", metric::USER, Most(0.42, Server("hyper"))),
+    target("get-512", "multi-reactor", metric::USER, Most(1.0, Server("may-minihttp"))),
+    target("get-512", "multi-reactor", metric::CALLS, Most(2.15, Number)),
+    target("pipelined", "multi-reactor", metric::CPU, Plus(0.15, RAW)),
+    target("pipelined", "multi-reactor", metric::CALLS, Most(2.15 / 16.0, Number)),
+    target("echo", "multi-reactor", metric::CPU, Most(1.0, BestPeer)),
+    target("echo", "multi-reactor", metric::CPU, Most(1.08, RAW)),
+    target("stream", "multi-reactor", metric::CPU, Most(1.0, BestPeer)),
+    target("stream", "multi-reactor", metric::CPU, Most(1.08, RAW)),
+    target("close", "multi-reactor", metric::CPU, Most(1.0, RAW)),
+    target("close", "multi-reactor", metric::CALLS, Most(6.5, Number)),
+    target("rate", "multi-reactor", metric::P50, Most(1.0, BestPeer)),
+    target("rate", "multi-reactor", metric::P99, Most(1.0, BestPeer)),
+    target("idle", "multi-reactor", metric::CONNECTION, Most(400.0, Number)),
+    target("held", "multi-reactor", metric::LOST, Most(0.0, Number)),
+    target("held", "multi-reactor", metric::CPU, Most(1.2, RAW)),
+    target("held", "reactor-pool", metric::LOST, Most(0.0, Number)),
+    target("held", "reactor-pool", metric::CPU, Most(1.2, RAW)),
+    target("deferred", "reactor-pool", metric::CPU, Most(10.0, Number)),
+    target("deferred", "reactor-pool", metric::SWITCHES, Most(0.3, Number)),
+    target("deferred", "staged", metric::CPU, Most(10.0, Number)),
+    target("deferred", "staged", metric::SWITCHES, Most(0.3, Number)),
+    target("overload", "staged", metric::P99_RATIO, Most(2.0, Number)),
+    target("overload", "staged", metric::REFUSED_P99, Most(10_000.0, Number)),
+    target("overload", "staged", metric::ERRORS, Most(0.0, Number)),
+    target("overload", "staged", metric::GROWTH, Most(1.0, Number)),
+    target("get", "reactor", metric::REQUESTS, Least(1.0, Server("nginx-1"))),
+    target("get", "reactor", metric::REQUESTS, Least(1.0, Server("hyper-local"))),
+];
+
+/// For each of these models.
+static HOSTILE: &[&str] = &["reactor", "multi-reactor", "reactor-pool", "staged"];
+
+/// Prints each target with whether it is met; says whether none was missed.
+pub fn print(report: &Report) -> bool {
+    let mut missed = 0;
+    println!("\n| scenario | server | figure | is | bound | |");
+    println!("|---|---|---|--:|---|---|");
+    let hostile = HOSTILE.iter().flat_map(|server| {
+        [
+            target("hostile", server, metric::HALF, Most(2048.0, Number)),
+            target("hostile", server, metric::UNREAD, Most(65_536.0, Number)),
+            target("hostile", server, metric::CUT_OFF, Least(1.0, Number)),
+            target("hostile", server, metric::P99_RATIO, Most(2.0, Number)),
+        ]
+    });
+    for target in TARGETS.iter().map(Target::clone).chain(hostile) {
+        let own = report.value(target.scenario, target.server, target.metric);
+        let (factor, of, at_least) = match &target.bound {
+            Most(factor, of) | Plus(factor, of) => (*factor, of, false),
+            Least(factor, of) => (*factor, of, true),
+        };
+        let (other, name) = match of {
+            Number => (Some(1.0), ""),
+            BestPeer => (
+                report.best_peer(target.scenario, &[Kind::Blocking, Kind::Events], target.metric),
+                "the best peer",
+            ),
+            BestBlockingPeer => (
+                report.best_peer(target.scenario, &[Kind::Blocking], target.metric),
+                "the best blocking peer",
+            ),
+            Server(name) => (report.value(target.scenario, name, target.metric), *name),
+        };
+        let plus = matches!(target.bound, Plus(..));
+        let bound = other.map(|other| if plus { other + factor } else { other * factor });
+        let says = match (name, plus) {
+            ("", _) => String::new(),
+            (name, true) => format!(" = {name} + {factor}"),
+            (name, false) => format!(" = {factor} × {name}"),
+        };
+        let verdict = match own.zip(bound) {
+            None => "not measured",
+            Some((own, bound)) if (at_least && own >= bound) || (!at_least && own <= bound) => "met",
+            Some(_) => {
+                missed += 1;
+                "**missed**"
+            }
+        };
+        let show = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| target.metric.show(value));
+        println!(
+            "| {} | {} | {} | {} | {} {}{says} | {verdict} |",
+            target.scenario,
+            target.server,
+            target.metric.title,
+            show(own),
+            if at_least { "at least" } else { "at most" },
+            show(bound),
+        );
+    }
+    missed == 0
+}
