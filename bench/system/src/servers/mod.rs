@@ -79,6 +79,17 @@ pub static ENGINES: &[Engine] = &[
         BLOCKING_OURS,
         ours::pool,
     ),
+    within("reactor", "ours: one event loop", Kind::Ours, ONE_LOOP, ours::reactor),
+    within("multi-reactor", "ours: a loop a thread, nothing shared", Kind::Ours, OURS, ours::multi_reactor),
+    within("reactor-pool", "ours: one loop that waits, workers that handle", Kind::Ours, OURS, ours::reactor_pool),
+    within("staged", "ours: threads accept, threads serve the network", Kind::Ours, OURS, ours::staged),
+    within(
+        "staged-shared",
+        "ours: as staged, but a connection is whichever thread's is idle",
+        Kind::Ours,
+        OURS,
+        ours::staged_shared,
+    ),
     within(
         "khttp",
         "a thread a connection, SIMD parsing, nothing above HTTP",
@@ -140,6 +151,8 @@ pub static ENGINES: &[Engine] = &[
     ),
 ];
 
+const OURS: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Hold, Share, Refuse, Scale];
+const ONE_LOOP: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Hold, Share, Refuse];
 const BLOCKING_OURS: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Refuse, Scale];
 
 const fn within(

@@ -1,11 +1,13 @@
 //! Our models, each with the same service.
 
+use core::num::NonZeroUsize;
 use std::io;
 use std::thread;
 use std::time::Duration;
 
 use anabranch_core::Lane;
 use anabranch_core::app::{Context, Outcome, Request, Response, Service, service_fn};
+use anabranch_mio::{Model as Mio, Ownership, Pinning};
 use anabranch_std::{Config, LaneConfig, ListenOptions, Listener, Model, Reuse};
 use http::StatusCode;
 
@@ -19,6 +21,39 @@ pub(super) fn threads(place: &Place) -> io::Result<()> {
 
 pub(super) fn pool(place: &Place) -> io::Result<()> {
     blocking(Model::Pool { workers: place.connections, queue: place.connections }, place)
+}
+
+pub(super) fn reactor(place: &Place) -> io::Result<()> {
+    event_driven(Mio::Reactor, place)
+}
+
+pub(super) fn multi_reactor(place: &Place) -> io::Result<()> {
+    event_driven(Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }, place)
+}
+
+pub(super) fn reactor_pool(place: &Place) -> io::Result<()> {
+    event_driven(Mio::ReactorPool { workers: threads_of(place) }, place)
+}
+
+pub(super) fn staged(place: &Place) -> io::Result<()> {
+    event_driven(stages(place, Ownership::Pinned), place)
+}
+
+pub(super) fn staged_shared(place: &Place) -> io::Result<()> {
+    event_driven(stages(place, Ownership::Shared), place)
+}
+
+fn stages(place: &Place, ownership: Ownership) -> Mio {
+    Mio::Staged { acceptors: NonZeroUsize::MIN, network: threads_of(place), ownership }
+}
+
+fn threads_of(place: &Place) -> NonZeroUsize {
+    NonZeroUsize::new(place.threads).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn event_driven(model: Mio, place: &Place) -> io::Result<()> {
+    anabranch_mio::serve(&config(model), [listener(place)?], service())?.wait();
+    Ok(())
 }
 
 fn blocking(model: Model, place: &Place) -> io::Result<()> {
