@@ -83,6 +83,11 @@ impl<T> Agenda<T> {
         place.call = place.call.max(Some(call));
     }
 
+    /// What rests at `key`.
+    pub fn get_mut(&mut self, key: usize) -> Option<&mut T> {
+        self.places.get_mut(key)?.item.as_mut()
+    }
+
     /// Calls all of them.
     pub fn call_all(&mut self, call: Call) {
         if call == Call::Stop {

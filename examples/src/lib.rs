@@ -4,5 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod agenda;
+pub mod completion;
 pub mod lent;
 pub mod ticker;

@@ -4,46 +4,80 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
+use anabranch_core::Protocol;
 use anabranch_core::testing::driver_suite::{self, Peer, Subject};
 use anabranch_examples::agenda::Call;
 
 #[expect(dead_code, reason = "the example's main")]
+#[path = "../examples/06_io_uring.rs"]
+mod io_uring_loop;
+#[expect(dead_code, reason = "the example's main")]
 #[path = "../examples/05_polling.rs"]
 mod polling_loop;
 
-struct Polling(SocketAddr, Arc<polling_loop::Server>);
+/// Where it listens, and how it is told something.
+struct Loop<T: Fn(Call)>(SocketAddr, T);
 
-impl Subject for Polling {
+impl<T: Fn(Call) + Send> Subject for Loop<T> {
     fn connect(&self) -> io::Result<Peer> {
         Peer::tcp(TcpStream::connect(self.0)?)
     }
     fn drain(&self) {
-        self.1.tell(|agenda| agenda.call_all(Call::Drain));
+        (self.1)(Call::Drain);
     }
     fn abort(&self) {
-        self.1.tell(|agenda| agenda.call_all(Call::Abort));
+        (self.1)(Call::Abort);
     }
 }
 
-impl Drop for Polling {
+impl<T: Fn(Call)> Drop for Loop<T> {
     fn drop(&mut self) {
-        self.1.tell(|agenda| agenda.call_all(Call::Stop));
+        (self.1)(Call::Stop);
     }
+}
+
+fn polling(protocol: Arc<dyn Protocol>, threads: usize) -> Box<dyn Subject> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = polling_loop::Server::new(listener, protocol).unwrap();
+    for _ in 0..threads {
+        let server = server.clone();
+        std::thread::spawn(move || server.serve());
+    }
+    Box::new(Loop(address, move |call| server.tell(|agenda| agenda.call_all(call))))
 }
 
 #[test]
-fn threads_that_share_a_poll_keep_the_laws() {
-    for threads in [1, 3] {
-        let start = move |protocol| {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
-            let server = polling_loop::Server::new(listener, protocol).unwrap();
-            for _ in 0..threads {
-                let server = server.clone();
-                std::thread::spawn(move || server.serve());
-            }
-            Box::new(Polling(address, server)) as Box<dyn Subject>
-        };
-        driver_suite::run(start).assert_all();
+fn one_thread_on_a_one_shot_poll_keeps_the_laws() {
+    driver_suite::run(|protocol| polling(protocol, 1)).assert_all();
+}
+
+#[test]
+fn threads_that_share_a_one_shot_poll_keep_the_laws() {
+    driver_suite::run(|protocol| polling(protocol, 4)).assert_all();
+}
+
+#[cfg(target_os = "linux")]
+fn ring(protocol: Arc<dyn Protocol>) -> Box<dyn Subject> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = io_uring_loop::linux::Server::new(listener, protocol).unwrap();
+    let serving = server.clone();
+    std::thread::spawn(move || serving.serve().unwrap());
+    Box::new(Loop(address, move |call| server.tell(|agenda| agenda.call_all(call))))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn completion_loop_keeps_the_laws() {
+    if let Err(error) = io_uring::IoUring::new(8) {
+        // Past the harness, which keeps what a test that passes says.
+        use std::io::Write;
+        let _ = writeln!(
+            io::stderr(),
+            "\n!!!! SKIPPED: completion_loop_keeps_the_laws: io_uring_setup says {error} !!!!"
+        );
+        return;
     }
+    driver_suite::run(ring).assert_all();
 }
