@@ -20,7 +20,7 @@ use anabranch_core::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::agenda::{Agenda, Call, Next};
+use crate::agenda::{Agenda, Call};
 use crate::lent::{Lent, READ_BYTES, close_with_reset};
 
 /// A connection of a completion loop.
@@ -66,8 +66,7 @@ impl Connection {
         Self { flow, socket, waker, input, receive, output, send, drains: false, write_shut: false }
     }
 
-    /// An operation that was begun has completed: `result` is what the kernel says of it. Call for a turn.
-    pub fn complete(&mut self, which: Which, result: i32) {
+    fn complete(&mut self, which: Which, result: i32) {
         match which {
             Which::Receive => self.receive = Operation::Done(result),
             Which::Send => self.send = Operation::Done(result),
@@ -154,8 +153,8 @@ impl Connection {
         Progress::Finished(self.flow.close_reason().unwrap_or(CloseReason::Finished))
     }
 
-    /// Memory to receive into, if that is to be begun. It stays where it is until [`complete`](Self::complete), wherever the
-    /// connection moves; and for ever if that never comes.
+    /// Memory to receive into, if that is to be begun. It stays where it is until it is told [`complete`](Agenda::complete), wherever
+    /// the connection moves; and for ever if that never comes.
     pub fn begin_receive(&mut self) -> Option<&mut [u8]> {
         let reads = self.flow.next_read_operation() == ReadOperation::Read;
         if !reads || self.receive != Operation::Idle {
@@ -211,15 +210,27 @@ impl Drop for Connection {
 }
 
 impl Agenda<Connection> {
-    /// Puts a connection back after its turn, unless that was its last: then it is closed.
-    pub fn settle_completion(&mut self, key: usize, connection: Connection, progress: Progress) -> Next {
-        match progress {
-            Progress::Finished(_) => return self.remove(key),
-            Progress::Again => self.call(key, Call::Turn),
-            Progress::Blocked => {}
+    /// An operation that was begun has completed, and `result` is what the kernel says of it.
+    pub fn complete(&mut self, key: usize, which: Which, result: i32) {
+        if let Some(connection) = self.get_mut(key) {
+            connection.complete(which, result);
         }
-        let deadline = connection.deadline();
-        self.put(key, connection, deadline)
+        self.call(key, Call::Turn);
+    }
+
+    /// Puts a connection back after its turn, unless that was its last: then it is closed.
+    pub fn settle_completion(&mut self, key: usize, connection: Connection, progress: Progress) {
+        let _ = match progress {
+            Progress::Finished(_) => self.remove(key),
+            Progress::Again | Progress::Blocked => {
+                let deadline = connection.deadline();
+                let next = self.put(key, connection, deadline);
+                if progress == Progress::Again {
+                    self.call(key, Call::Turn);
+                }
+                next
+            }
+        };
     }
 }
 

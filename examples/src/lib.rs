@@ -6,4 +6,5 @@
 pub mod agenda;
 pub mod completion;
 pub mod lent;
+pub mod outside;
 pub mod ticker;
