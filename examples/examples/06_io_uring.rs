@@ -22,8 +22,7 @@ fn main() -> std::io::Result<()> {
 #[cfg(target_os = "linux")]
 pub(crate) mod linux {
     use std::os::fd::{AsRawFd, BorrowedFd};
-    use std::sync::Arc;
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use anabranch_examples::completion::{Connection, Which};
     use anabranch_examples::{lent::Lent, outside::Outside};
@@ -66,7 +65,6 @@ pub(crate) mod linux {
                     }
                 }
             }
-            // Some of those that have their turn, and then the kernel again.
             for _ in 0..64 {
                 let next = outside.agenda().take(outside.clock.now());
                 let Some((key, mut connection, call)) = next else { break };
@@ -79,7 +77,8 @@ pub(crate) mod linux {
     }
 
     fn readable(fd: BorrowedFd<'_>, data: u64) -> Entry {
-        opcode::PollAdd::new(Fd(fd.as_raw_fd()), 1).build().user_data(data)
+        const POLLIN: u32 = 1;
+        opcode::PollAdd::new(Fd(fd.as_raw_fd()), POLLIN).build().user_data(data)
     }
 
     /// Begins what the connection wants, or cancels what it has begun.

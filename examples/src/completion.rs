@@ -269,3 +269,59 @@ fn kind_of(result: i32) -> ErrorKind {
 
 /// At most so many bytes are taken from a flow at once.
 const SEND_BYTES: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use anabranch_core::Instant;
+    use anabranch_core::testing::{Behaviour, Io, Probe};
+
+    use super::*;
+
+    /// Says something whose memory is counted.
+    struct Speaker(Arc<[u8; 5]>);
+
+    struct Counted(Arc<[u8; 5]>);
+
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            &*self.0
+        }
+    }
+
+    impl Behaviour for Speaker {
+        fn start(&mut self, io: &mut Io) {
+            io.send(Bytes::from_owner(Counted(self.0.clone())));
+        }
+        fn input(&mut self, _: &mut Io, _: &[u8]) {}
+    }
+
+    fn connection(memory: &Arc<[u8; 5]>) -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let flow = Probe::new(Speaker(memory.clone()), Default::default(), Instant::ORIGIN);
+        Connection::new(Box::new(flow), socket, Waker::noop().clone())
+    }
+
+    #[test]
+    fn memory_of_an_operation_outlives_a_connection_that_is_dropped() {
+        let memory = Arc::new(*b"hello");
+        let mut connection = connection(&memory);
+        let sent = connection.begin_send().unwrap().as_ptr();
+        assert_eq!(sent, memory.as_ptr());
+        drop(connection);
+        assert_eq!(Arc::strong_count(&memory), 2, "one is the kernel's");
+    }
+
+    #[test]
+    fn memory_goes_with_the_connection_when_no_operation_is_in_flight() {
+        let memory = Arc::new(*b"hello");
+        let mut connection = connection(&memory);
+        assert!(connection.begin_send().is_some() && connection.begin_send().is_none());
+        connection.complete(Which::Send, -1);
+        drop(connection);
+        assert_eq!(Arc::strong_count(&memory), 1);
+    }
+}
