@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use anabranch_core::{CloseReason, Protocol, app, drive::Progress};
 use anabranch_examples::agenda::{Agenda, Call, Next};
-use anabranch_examples::lent::{Clock, Connection, Lent, accept, locked, waker};
+use anabranch_examples::lent::{Clock, Connection, Lent, accept, locked, settle, waker};
 use polling::{Event, Events, Poller};
 
 fn main() -> std::io::Result<()> {
@@ -67,7 +67,7 @@ impl Server {
             if let Progress::Finished(_) = progress {
                 let _ = self.poller.delete(&connection.socket);
             }
-            if locked(&self.agenda).settle(key, connection, progress) == Next::Sooner {
+            if settle(&self.agenda, key, connection, progress) == Next::Sooner {
                 let _ = self.poller.notify();
             }
         }

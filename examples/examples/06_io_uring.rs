@@ -70,7 +70,7 @@ pub(crate) mod linux {
                 let Some((key, mut connection, call)) = next else { break };
                 let progress = connection.turn(call, &mut lent);
                 begin(4 * key as u64, &mut connection, &mut entries);
-                outside.agenda().settle_completion(key, connection, progress);
+                outside.settle(key, connection, progress);
             }
         }
         Ok(())

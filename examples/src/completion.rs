@@ -195,7 +195,8 @@ impl Connection {
     }
 
     /// When it wants a turn though nothing came.
-    fn deadline(&self) -> Option<Deadline> {
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
         self.flow.deadline().filter(|_| !is_finished(&*self.flow))
     }
 }
@@ -216,21 +217,6 @@ impl Agenda<Connection> {
             connection.complete(which, result);
         }
         self.call(key, Call::Turn);
-    }
-
-    /// Puts a connection back after its turn, unless that was its last: then it is closed.
-    pub fn settle_completion(&mut self, key: usize, connection: Connection, progress: Progress) {
-        let _ = match progress {
-            Progress::Finished(_) => self.remove(key),
-            Progress::Again | Progress::Blocked => {
-                let deadline = connection.deadline();
-                let next = self.put(key, connection, deadline);
-                if progress == Progress::Again {
-                    self.call(key, Call::Turn);
-                }
-                next
-            }
-        };
     }
 }
 

@@ -116,17 +116,24 @@ impl fmt::Debug for Connection {
     }
 }
 
-impl Agenda<Connection> {
-    /// Puts a connection back after its turn, unless that was its last: then it is closed.
-    pub fn settle(&mut self, key: usize, connection: Connection, progress: Progress) -> Next {
-        match progress {
-            Progress::Finished(_) => return self.remove(key),
-            Progress::Again => self.call(key, Call::Turn),
-            Progress::Blocked => {}
-        }
-        let deadline = connection.flow.deadline();
-        self.put(key, connection, deadline)
+/// Puts a connection back after its turn, unless that was its last: then it is closed.
+pub fn settle(
+    agenda: &Mutex<Agenda<Connection>>,
+    key: usize,
+    connection: Connection,
+    progress: Progress,
+) -> Next {
+    if let Progress::Finished(_) = progress {
+        // Before the agenda is locked: a flow that goes may wake others, and they are called there.
+        drop(connection);
+        return locked(agenda).remove(key);
     }
+    let deadline = connection.flow.deadline();
+    let mut agenda = locked(agenda);
+    if progress == Progress::Again {
+        agenda.call(key, Call::Turn);
+    }
+    agenda.put(key, connection, deadline)
 }
 
 /// Runs a job in the loop itself; a loop with lanes hands it over.

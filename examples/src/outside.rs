@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use anabranch_core::Protocol;
+use anabranch_core::drive::Progress;
 
 use crate::agenda::{Agenda, Call};
 use crate::completion::Connection;
@@ -48,6 +49,23 @@ impl Outside {
     pub fn call_all(&self, call: Call) {
         self.agenda().call_all(call);
         self.ring();
+    }
+
+    /// Puts a connection back after its turn, unless that was its last: then it is closed.
+    pub fn settle(&self, key: usize, connection: Connection, progress: Progress) {
+        if let Progress::Finished(_) = progress {
+            // Before the agenda is locked: a flow that goes may wake others, and they are called there.
+            drop(connection);
+            let _ = self.agenda().remove(key);
+            return;
+        }
+        let deadline = connection.deadline();
+        let mut agenda = self.agenda();
+        if progress == Progress::Again {
+            agenda.call(key, Call::Turn);
+        }
+        // The loop itself is here: it sleeps by what it learns afterwards.
+        let _ = agenda.put(key, connection, deadline);
     }
 
     /// To be watched, for [`accept`](Self::accept).
