@@ -260,11 +260,14 @@ const SEND_BYTES: usize = 256 * 1024;
 mod tests {
     use std::net::TcpListener;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::time::Duration;
 
-    use anabranch_core::Instant;
-    use anabranch_core::testing::{Behaviour, Io, Probe};
+    use anabranch_core::testing::{Behaviour, Io, Log, Probe};
+    use anabranch_core::{DeadlineKind, Instant};
 
     use super::*;
+    use crate::lent::Clock;
 
     /// Says something whose memory is counted.
     struct Speaker(Arc<[u8; 5]>);
@@ -284,11 +287,14 @@ mod tests {
         fn input(&mut self, _: &mut Io, _: &[u8]) {}
     }
 
-    fn connection(memory: &Arc<[u8; 5]>) -> Connection {
+    fn carry(flow: impl Flow) -> Connection {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let flow = Probe::new(Speaker(memory.clone()), Default::default(), Instant::ORIGIN);
         Connection::new(Box::new(flow), socket, Waker::noop().clone())
+    }
+
+    fn connection(memory: &Arc<[u8; 5]>) -> Connection {
+        carry(Probe::new(Speaker(memory.clone()), Default::default(), Instant::ORIGIN))
     }
 
     #[test]
@@ -309,5 +315,65 @@ mod tests {
         connection.complete(Which::Send, -1);
         drop(connection);
         assert_eq!(Arc::strong_count(&memory), 1);
+    }
+
+    /// Reads until its time is up, then only once it is let.
+    struct Yielding(Arc<AtomicBool>);
+
+    impl Behaviour for Yielding {
+        fn start(&mut self, io: &mut Io) {
+            io.set_deadline(Duration::ZERO, DeadlineKind::Application);
+        }
+        fn input(&mut self, _: &mut Io, _: &[u8]) {}
+        fn timeout(&mut self, io: &mut Io) {
+            io.yield_reading();
+            io.expect_application();
+        }
+        fn run(&mut self, io: &mut Io) {
+            if self.0.load(SeqCst) {
+                io.resume_reading();
+            }
+        }
+    }
+
+    /// Has received `bytes` into what was begun before.
+    fn receive(connection: &mut Connection, bytes: &[u8]) {
+        connection.input[..bytes.len()].copy_from_slice(bytes);
+        connection.complete(Which::Receive, bytes.len() as i32);
+    }
+
+    #[test]
+    fn bytes_that_come_when_the_flow_yields_are_kept_until_it_reads() {
+        let (let_read, log, mut lent) =
+            (Arc::<AtomicBool>::default(), Log::default(), Lent::new(Clock::start()));
+        let mut connection = carry(Probe::new(Yielding(let_read.clone()), log.clone(), Instant::ORIGIN));
+        assert!(connection.begin_receive().is_some());
+        assert_eq!(connection.turn(Call::Turn, &mut lent), Progress::Blocked);
+        receive(&mut connection, b"early");
+        assert_eq!(connection.turn(Call::Turn, &mut lent), Progress::Blocked);
+        assert!(log.seen().bytes_in == 0 && connection.begin_receive().is_none());
+        let_read.store(true, SeqCst);
+        assert_eq!(connection.turn(Call::Turn, &mut lent), Progress::Blocked);
+        assert_eq!(log.seen().bytes_in, 5);
+        assert!(connection.begin_receive().is_some());
+        assert_eq!(log.seen().faults, [""; 0]);
+    }
+
+    struct Listening;
+
+    impl Behaviour for Listening {
+        fn input(&mut self, _: &mut Io, _: &[u8]) {}
+    }
+
+    #[test]
+    fn what_came_before_a_drain_is_read_before_it() {
+        let (log, mut lent) = (Log::default(), Lent::new(Clock::start()));
+        let mut connection = carry(Probe::new(Listening, log.clone(), Instant::ORIGIN));
+        assert!(connection.begin_receive().is_some());
+        assert_eq!(connection.turn(Call::Drain, &mut lent), Progress::Again);
+        assert_eq!(log.seen().drained, 0);
+        receive(&mut connection, b"last");
+        let _ = connection.turn(Call::Turn, &mut lent);
+        assert_eq!((log.seen().bytes_in, log.seen().drained), (4, 1));
     }
 }
