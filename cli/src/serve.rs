@@ -23,6 +23,7 @@ use anabranch_std::{
 
 use crate::args::{ProtocolName, ServeArguments};
 use crate::carrier::{Carrier, NotThisModel, Threads};
+use crate::config_file::read::Pipeline;
 use crate::demo::Demo;
 use crate::limits::{self, AtLimitName};
 use crate::log::{self, AccessLog, Log};
@@ -140,9 +141,17 @@ fn config(arguments: &ServeArguments) -> Result<Config<Carrier>, ServeError> {
         lane.queue = queue.as_usize();
     }
     config.lanes = vec![lane];
+    config.lanes.extend(arguments.pipelines.iter().map(named_lane));
     // Whoever aborts a program wants it gone: what still runs ends with the process.
     config.patience = Duration::from_millis(500);
     Ok(config)
+}
+
+/// A lane of its own name, which is needed for as long as the program runs; a file has few, and is read once.
+fn named_lane(pipeline: &Pipeline) -> LaneConfig {
+    let LaneConfig { threads, queue, .. } = LaneConfig::default();
+    let name: &'static str = pipeline.name.clone().leak();
+    LaneConfig::new(Lane(name), pipeline.threads.unwrap_or(threads), pipeline.queue.unwrap_or(queue))
 }
 
 fn carrier(arguments: &ServeArguments) -> Result<Carrier, NotThisModel> {
