@@ -210,7 +210,9 @@ const MAX_QUEUE: u64 = 1 << 20;
 
 fn queue_length(text: &str) -> Result<Count, String> {
     match text.parse::<Count>() {
-        Ok(count) if count.0 > MAX_QUEUE => Err(format!("at most {MAX_QUEUE}: a queue is made at its full length")),
+        Ok(count) if count.0 > MAX_QUEUE => {
+            Err(format!("at most {MAX_QUEUE}: a queue is made at its full length"))
+        }
         Ok(count) => Ok(count),
         Err(error) => Err(error.to_string()),
     }

@@ -23,6 +23,9 @@ pub mod read;
 pub mod schema;
 pub mod value;
 
+#[cfg(test)]
+mod tests;
+
 use check::CommandLine;
 use fault::Faults;
 use read::{Reading, Settings};

@@ -57,7 +57,7 @@ mod tests {
             ("thread", "threads", 1),
             ("threadss", "threads", 1),
             ("thraeds", "threads", 1),
-            ("thredas", "threads", 2),
+            ("thraedz", "threads", 2),
             ("", "abc", 3),
             ("abc", "", 3),
             ("kitten", "sitting", 3),

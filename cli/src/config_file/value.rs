@@ -62,7 +62,7 @@ pub fn refusal(key: &Key, text: &str) -> Option<Refused> {
     if key.kind == Kind::Verbosity {
         return None;
     }
-    if text.starts_with('-') && text[1..].bytes().all(|byte| byte.is_ascii_digit()) {
+    if text.len() > 1 && text.starts_with('-') && text[1..].bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(wrong(key, &format!("{text} is less than nothing")));
     }
     let words = ["anabranch".to_owned(), "serve".to_owned(), format!("--{}={text}", key.flags[0])];
