@@ -142,7 +142,7 @@ impl Reactor {
     /// When the system gives no descriptor.
     pub(crate) fn new(host: &Arc<Host>, read_bytes: usize, source: Source, hands: Hands) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mailbox = Arc::new(Mailbox::new(poll.registry(), MAIL)?);
+        let mailbox = Arc::new(Mailbox::new(mio::Waker::new(poll.registry(), MAIL)?));
         let (doors, arrivals) = match source {
             Source::Doors { doors, close } => {
                 for (number, door) in doors.iter().enumerate() {
