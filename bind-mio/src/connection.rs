@@ -123,7 +123,8 @@ impl Connection {
         let Self { flow, socket, permit, .. } = self;
         drop(socket);
         permit.end(reason);
-        drop(flow);
+        // What the application left with it may panic too.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(flow)));
     }
 }
 

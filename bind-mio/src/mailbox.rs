@@ -47,6 +47,8 @@ pub struct Mailbox<T, A = mio::Waker> {
     until: AtomicU64,
     /// The server calls for attention.
     attention: AtomicBool,
+    /// The reactor is gone.
+    closed: AtomicBool,
     alarm: A,
 }
 
@@ -62,6 +64,7 @@ impl<T, A: Alarm> Mailbox<T, A> {
             state: AtomicU8::new(AWAKE),
             until: AtomicU64::new(0),
             attention: AtomicBool::new(true),
+            closed: AtomicBool::new(false),
             alarm,
         }
     }
@@ -70,6 +73,7 @@ impl<T, A: Alarm> Mailbox<T, A> {
     pub fn post(&self, mail: T) {
         self.queue.push(mail);
         self.rouse();
+        self.drop_if_closed();
     }
 
     /// Puts `mail` in, for a reactor that need not look before `due` unless it is awake anyway.
@@ -78,6 +82,14 @@ impl<T, A: Alarm> Mailbox<T, A> {
         fence(Ordering::SeqCst);
         if self.until.load(Ordering::Relaxed) >= due.as_nanos() {
             self.rouse();
+        }
+        self.drop_if_closed();
+    }
+
+    /// What is posted to a reactor that is gone is dropped, and a connection in it closed.
+    fn drop_if_closed(&self) {
+        if self.closed.load(Ordering::SeqCst) {
+            while self.queue.pop().is_some() {}
         }
     }
 
@@ -103,6 +115,12 @@ impl<T, A: Alarm> Mailbox<T, A> {
     pub fn begin(&self) {
         self.state.swap(AWAKE, Ordering::SeqCst);
         self.until.store(0, Ordering::Relaxed);
+    }
+
+    /// The reactor is gone: mail is dropped from here on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.drop_if_closed();
     }
 
     /// The next piece of mail.

@@ -54,6 +54,9 @@ pub(crate) enum Mail {
     NoMoreArrivals,
     /// A worker took turns with this connection.
     Returned(Place, Connection, Progress),
+    /// The loop is to die.
+    #[cfg(test)]
+    Fault,
 }
 
 /// Who takes the turns.
@@ -263,6 +266,8 @@ impl Reactor {
         match mail {
             Mail::Arrived(admitted) => self.welcome(admitted),
             Mail::NoMoreArrivals => self.arrivals = Arrivals::Over,
+            #[cfg(test)]
+            Mail::Fault => panic!("the loop dies, as it is meant to"),
             Mail::Woken(place) => {
                 // Whoever had the place may be gone: then this is for nothing, and harmless.
                 let Some(slot) = self.slots.get_mut(place) else { return };
@@ -475,6 +480,12 @@ impl Reactor {
         if let Some(Slot { state: State::Here(connection), .. }) = self.slots.remove(place) {
             connection.close(reason);
         }
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        self.mailbox.close();
     }
 }
 
