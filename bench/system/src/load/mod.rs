@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -42,9 +43,10 @@ pub struct Load {
 
 /// Long enough for any answer: a server that takes longer is stuck, which is an error.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Connections that are made at a time where there are many: fewer than any server lets wait to be accepted. A few are made
-/// one by one: some peers lose their way among many that come at once.
+/// Connections that are made at a time where there are many: fewer than any server lets wait to be accepted.
 const OPENING: usize = 64;
+/// Up to so many are made first, and ask later and one by one: tiny-http loses its way among many that come at once, astra
+/// any request that is there before the connection is looked at.
 const MANY: usize = 1024;
 /// What is no connection.
 const TICK: u64 = u64::MAX;
@@ -86,19 +88,28 @@ impl Load {
         }
         let mut tally = Tally::default();
         let hostile = load.spec.ask.is_hostile();
-        let opening = if load.spec.connections > MANY { OPENING } else { 1 };
+        let few = load.spec.connections <= MANY;
+        if few {
+            for id in 0..load.spec.connections {
+                load.clients.push(Client::connect(&load.spec, &load.poll, id)?);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let mut begun = 0;
         let mut answered = 0;
         let mut last = Instant::now();
         while answered < load.spec.connections {
-            while load.clients.len() < load.spec.connections && load.clients.len() < answered + opening {
-                let mut client = Client::connect(&load.spec, &load.poll, load.clients.len())?;
-                client.ask(&load.asked, None)?;
-                load.clients.push(client);
+            while begun < load.spec.connections && begun < answered + if few { 1 } else { OPENING } {
+                if !few {
+                    load.clients.push(Client::connect(&load.spec, &load.poll, begun)?);
+                }
+                load.clients[begun].ask(&load.asked, None)?;
+                begun += 1;
             }
             tally.free.clear();
             let before = answered;
             load.wait(Duration::from_millis(20), &mut tally)?;
-            answered += if hostile { load.clients.len() - answered } else { tally.free.len() };
+            answered += if hostile { begun - answered } else { tally.free.len() };
             if answered > before {
                 last = Instant::now();
             } else if last.elapsed() > PATIENCE {

@@ -61,7 +61,7 @@ pub enum Can {
     Share,
     /// Refuse work when its lanes are full.
     Refuse,
-    /// Use more than one thread. What cannot is there for our models that do not either.
+    /// Use more than one thread. What cannot is there for our model that does not either.
     Scale,
 }
 
@@ -79,6 +79,17 @@ pub static ENGINES: &[Engine] = &[
         BLOCKING_OURS,
         ours::pool,
     ),
+    within("reactor", "ours: one event loop", Kind::Ours, ONE_LOOP, ours::reactor),
+    within("multi-reactor", "ours: a loop a core", Kind::Ours, LOOPS, ours::multi_reactor),
+    within("reactor-pool", "ours: one loop, and workers", Kind::Ours, LOOPS, ours::reactor_pool),
+    within("staged", "ours: accept, network and lanes", Kind::Ours, LOOPS, ours::staged),
+    within(
+        "staged-shared",
+        "ours: the same, whose connections are nobody's",
+        Kind::Ours,
+        LOOPS,
+        ours::staged_shared,
+    ),
     within(
         "khttp",
         "a thread a connection, SIMD parsing, nothing above HTTP",
@@ -90,7 +101,7 @@ pub static ENGINES: &[Engine] = &[
         "astra",
         "hyper on a pool of blocking threads",
         Kind::Blocking,
-        &[Pipeline, Echo, Close, Scale],
+        &[Pipeline, Echo, Scale],
         blocking::astra,
     ),
     within(
@@ -139,6 +150,10 @@ pub static ENGINES: &[Engine] = &[
         raw::serve,
     ),
 ];
+
+/// Of ours; one loop alone takes part where no more than that is needed, and where peers mean no good.
+const LOOPS: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Hold, Share, Refuse, Scale];
+const ONE_LOOP: &[Can] = &[Hold];
 
 const BLOCKING_OURS: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Refuse, Scale];
 

@@ -1,11 +1,13 @@
 //! Our models, each with the same service.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
 use anabranch_core::Lane;
 use anabranch_core::app::{Context, Outcome, Request, Response, Service, service_fn};
+use anabranch_mio::{Ownership, Pinning};
 use anabranch_std::{Config, LaneConfig, ListenOptions, Listener, Model, Reuse};
 use http::StatusCode;
 
@@ -19,6 +21,42 @@ pub(super) fn threads(place: &Place) -> io::Result<()> {
 
 pub(super) fn pool(place: &Place) -> io::Result<()> {
     blocking(Model::Pool { workers: place.connections, queue: place.connections }, place)
+}
+
+pub(super) fn reactor(place: &Place) -> io::Result<()> {
+    waiting(anabranch_mio::Model::Reactor, place)
+}
+
+pub(super) fn multi_reactor(place: &Place) -> io::Result<()> {
+    let loops = count(place.threads);
+    waiting(anabranch_mio::Model::MultiReactor { loops, pinning: Pinning::default() }, place)
+}
+
+pub(super) fn reactor_pool(place: &Place) -> io::Result<()> {
+    waiting(anabranch_mio::Model::ReactorPool { workers: count(place.threads) }, place)
+}
+
+pub(super) fn staged(place: &Place) -> io::Result<()> {
+    stages(Ownership::Pinned, place)
+}
+
+pub(super) fn staged_shared(place: &Place) -> io::Result<()> {
+    stages(Ownership::Shared, place)
+}
+
+fn stages(ownership: Ownership, place: &Place) -> io::Result<()> {
+    let (acceptors, network) = (count(1), count(place.threads));
+    waiting(anabranch_mio::Model::Staged { acceptors, network, ownership }, place)
+}
+
+/// At least one.
+fn count(threads: usize) -> NonZeroUsize {
+    NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn waiting(model: anabranch_mio::Model, place: &Place) -> io::Result<()> {
+    anabranch_mio::serve(&config(model), [listener(place)?], service())?.wait();
+    Ok(())
 }
 
 fn blocking(model: Model, place: &Place) -> io::Result<()> {
