@@ -5,6 +5,8 @@ use std::task::Waker;
 
 use anabranch_core::drive::{self, Budget, Progress, Readiness};
 use anabranch_core::{AbortReason, CloseReason, Flow, Instant, Turn, Waiting};
+#[cfg(target_os = "linux")]
+use anabranch_core::{ReadOperation, WriteOperation};
 use anabranch_std::host::{Host, Permit, Stop, Workspace};
 use socket2::Socket;
 
@@ -36,6 +38,18 @@ impl Connection {
     /// When its flow wants to be told the time; never, if it does not.
     pub(crate) fn deadline(&self) -> Instant {
         self.flow.deadline().map_or(Instant::NEVER, |deadline| deadline.at)
+    }
+
+    /// Whether bytes from its peer will help it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn wants_read(&self) -> bool {
+        self.flow.next_read_operation() == ReadOperation::Read && !self.readiness.has_ended()
+    }
+
+    /// Whether it has bytes that its peer has not taken.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn wants_write(&self) -> bool {
+        self.flow.next_write_operation() == WriteOperation::Write
     }
 
     /// Whether its application may have something for it, and has to know whom to wake.

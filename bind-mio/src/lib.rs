@@ -52,6 +52,8 @@ mod inlet;
 mod mailbox;
 mod models;
 mod reactor;
+#[cfg(target_os = "linux")]
+mod shared;
 mod socket;
 mod table;
 mod wakers;

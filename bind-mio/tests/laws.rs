@@ -63,3 +63,8 @@ fn reactor_pool_keeps_the_laws() {
 fn staged_keeps_the_laws() {
     assert_lawful(Model::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Pinned });
 }
+
+#[test]
+fn staged_with_shared_ownership_keeps_the_laws() {
+    assert_lawful(Model::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Shared });
+}

@@ -33,9 +33,15 @@ impl Binding for Model {
             Self::Staged { acceptors, network, ownership: Ownership::Pinned } => {
                 staged::start(host, config, &listeners, acceptors.get(), network.get())
             }
-            Self::Staged { ownership: Ownership::Shared, .. } => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "shared ownership"))
+            #[cfg(target_os = "linux")]
+            Self::Staged { acceptors, network, ownership: Ownership::Shared } => {
+                crate::shared::start(host, config, &listeners, acceptors.get(), network.get())
             }
+            #[cfg(not(target_os = "linux"))]
+            Self::Staged { ownership: Ownership::Shared, .. } => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "shared ownership needs Linux's EPOLLONESHOT: take `Ownership::Pinned`",
+            )),
         }
     }
 }

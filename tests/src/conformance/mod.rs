@@ -219,6 +219,7 @@ models! {
     multi_reactor => Subject::mio(Mio::MultiReactor { loops: TWO, pinning: Pinning::Free });
     reactor_pool => Subject::mio(Mio::ReactorPool { workers: TWO });
     staged => Subject::mio(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Pinned });
+    staged_shared => Subject::mio(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Shared });
     poll => Subject::poll_loop();
     task => Subject::tasks();
 }

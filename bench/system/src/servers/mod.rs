@@ -61,7 +61,7 @@ pub enum Can {
     Share,
     /// Refuse work when its lanes are full.
     Refuse,
-    /// Use more than one thread. What cannot is there for our model that does not either.
+    /// Use more than one thread. What cannot is there for our models that do not either.
     Scale,
 }
 
@@ -80,14 +80,20 @@ pub static ENGINES: &[Engine] = &[
         ours::pool,
     ),
     within("reactor", "ours: one event loop", Kind::Ours, ONE_LOOP, ours::reactor),
-    within("multi-reactor", "ours: a loop a core", Kind::Ours, LOOPS, ours::multi_reactor),
-    within("reactor-pool", "ours: one loop, and workers", Kind::Ours, LOOPS, ours::reactor_pool),
-    within("staged", "ours: accept, network and lanes", Kind::Ours, LOOPS, ours::staged),
+    within("multi-reactor", "ours: a loop a thread, nothing shared", Kind::Ours, OURS, ours::multi_reactor),
+    within(
+        "reactor-pool",
+        "ours: one loop that waits, workers that handle",
+        Kind::Ours,
+        OURS,
+        ours::reactor_pool,
+    ),
+    within("staged", "ours: threads accept, threads serve the network", Kind::Ours, OURS, ours::staged),
     within(
         "staged-shared",
-        "ours: the same, whose connections are nobody's",
+        "ours: as staged, but a connection is whichever thread's is idle",
         Kind::Ours,
-        LOOPS,
+        OURS,
         ours::staged_shared,
     ),
     within(
@@ -151,10 +157,9 @@ pub static ENGINES: &[Engine] = &[
     ),
 ];
 
-/// Of ours; one loop alone takes part where no more than that is needed, and where peers mean no good.
-const LOOPS: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Hold, Share, Refuse, Scale];
-const ONE_LOOP: &[Can] = &[Hold];
-
+/// Of ours. One loop alone takes part where no more than that is needed.
+const OURS: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Hold, Share, Refuse, Scale];
+const ONE_LOOP: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Hold, Share, Refuse];
 const BLOCKING_OURS: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Refuse, Scale];
 
 const fn within(

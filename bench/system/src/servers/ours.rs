@@ -1,13 +1,13 @@
 //! Our models, each with the same service.
 
+use core::num::NonZeroUsize;
 use std::io;
-use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
 use anabranch_core::Lane;
 use anabranch_core::app::{Context, Outcome, Request, Response, Service, service_fn};
-use anabranch_mio::{Ownership, Pinning};
+use anabranch_mio::{Model as Mio, Ownership, Pinning};
 use anabranch_std::{Config, LaneConfig, ListenOptions, Listener, Model, Reuse};
 use http::StatusCode;
 
@@ -24,37 +24,34 @@ pub(super) fn pool(place: &Place) -> io::Result<()> {
 }
 
 pub(super) fn reactor(place: &Place) -> io::Result<()> {
-    waiting(anabranch_mio::Model::Reactor, place)
+    event_driven(Mio::Reactor, place)
 }
 
 pub(super) fn multi_reactor(place: &Place) -> io::Result<()> {
-    let loops = count(place.threads);
-    waiting(anabranch_mio::Model::MultiReactor { loops, pinning: Pinning::default() }, place)
+    event_driven(Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }, place)
 }
 
 pub(super) fn reactor_pool(place: &Place) -> io::Result<()> {
-    waiting(anabranch_mio::Model::ReactorPool { workers: count(place.threads) }, place)
+    event_driven(Mio::ReactorPool { workers: threads_of(place) }, place)
 }
 
 pub(super) fn staged(place: &Place) -> io::Result<()> {
-    stages(Ownership::Pinned, place)
+    event_driven(stages(place, Ownership::Pinned), place)
 }
 
 pub(super) fn staged_shared(place: &Place) -> io::Result<()> {
-    stages(Ownership::Shared, place)
+    event_driven(stages(place, Ownership::Shared), place)
 }
 
-fn stages(ownership: Ownership, place: &Place) -> io::Result<()> {
-    let (acceptors, network) = (count(1), count(place.threads));
-    waiting(anabranch_mio::Model::Staged { acceptors, network, ownership }, place)
+fn stages(place: &Place, ownership: Ownership) -> Mio {
+    Mio::Staged { acceptors: NonZeroUsize::MIN, network: threads_of(place), ownership }
 }
 
-/// At least one.
-fn count(threads: usize) -> NonZeroUsize {
-    NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
+fn threads_of(place: &Place) -> NonZeroUsize {
+    NonZeroUsize::new(place.threads).unwrap_or(NonZeroUsize::MIN)
 }
 
-fn waiting(model: anabranch_mio::Model, place: &Place) -> io::Result<()> {
+fn event_driven(model: Mio, place: &Place) -> io::Result<()> {
     anabranch_mio::serve(&config(model), [listener(place)?], service())?.wait();
     Ok(())
 }
