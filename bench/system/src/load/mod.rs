@@ -45,8 +45,8 @@ pub struct Load {
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Connections that are made at a time where there are many: fewer than any server lets wait to be accepted.
 const OPENING: usize = 64;
-/// Up to so many are made first, and ask later and one by one: tiny-http loses its way among many that come at once, astra
-/// any request that is there before the connection is looked at.
+/// Up to so many are made one by one, and ask a little later: tiny-http loses its way among many that come at once, astra
+/// loses a request that is there before the connection was looked at.
 const MANY: usize = 1024;
 /// What is no connection.
 const TICK: u64 = u64::MAX;
@@ -89,27 +89,23 @@ impl Load {
         let mut tally = Tally::default();
         let hostile = load.spec.ask.is_hostile();
         let few = load.spec.connections <= MANY;
-        if few {
-            for id in 0..load.spec.connections {
-                load.clients.push(Client::connect(&load.spec, &load.poll, id)?);
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        let mut begun = 0;
         let mut answered = 0;
         let mut last = Instant::now();
         while answered < load.spec.connections {
-            while begun < load.spec.connections && begun < answered + if few { 1 } else { OPENING } {
-                if !few {
-                    load.clients.push(Client::connect(&load.spec, &load.poll, begun)?);
+            while load.clients.len() < load.spec.connections
+                && load.clients.len() < answered + if few { 1 } else { OPENING }
+            {
+                let mut client = Client::connect(&load.spec, &load.poll, load.clients.len())?;
+                if few {
+                    thread::sleep(Duration::from_millis(1));
                 }
-                load.clients[begun].ask(&load.asked, None)?;
-                begun += 1;
+                client.ask(&load.asked, None)?;
+                load.clients.push(client);
             }
             tally.free.clear();
             let before = answered;
             load.wait(Duration::from_millis(20), &mut tally)?;
-            answered += if hostile { begun - answered } else { tally.free.len() };
+            answered += if hostile { load.clients.len() - answered } else { tally.free.len() };
             if answered > before {
                 last = Instant::now();
             } else if last.elapsed() > PATIENCE {
