@@ -28,7 +28,7 @@ pub(super) fn khttp(place: &Place) -> io::Result<()> {
 pub(super) fn astra(place: &Place) -> io::Result<()> {
     use astra::{Body, ResponseBuilder, Server};
 
-    Server::bind(place.address()).max_workers(place.connections).serve(|mut request: astra::Request, _| {
+    Server::bind(place.address()).max_workers(place.connections + 1).serve(|mut request: astra::Request, _| {
         let mut body = Vec::new();
         match request.uri().path() {
             "/plaintext" => body.extend_from_slice(HELLO.as_bytes()),
