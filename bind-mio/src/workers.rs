@@ -14,7 +14,7 @@ use std::task::Waker;
 use anabranch_core::drive::Progress;
 use anabranch_std::host::{Host, Ring, Stop, Workspace};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, TURNS_IN_A_ROW};
 use crate::reactor::Mail;
 use crate::table::Place;
 use crate::wakers::OwnState;
@@ -38,7 +38,15 @@ pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
         let waker = Waker::from(own.clone());
         let now = host.clock().now();
         workspace.anchor_dates(now);
-        let progress = connection.turn(host, &mut workspace, now, &waker);
+        let mut progress = Progress::Again;
+        for _ in 0..TURNS_IN_A_ROW {
+            own.begin();
+            progress = connection.turn(host, &mut workspace, now, &waker);
+            if !own.end() || progress != Progress::Blocked {
+                break;
+            }
+            progress = Progress::Again;
+        }
         let due = connection.deadline();
         let mail = Mail::Returned(place, connection, progress);
         if progress == Progress::Blocked && host.stop() == Stop::Running {

@@ -61,6 +61,25 @@ impl<T> Ring<T> {
         Ok(())
     }
 
+    /// Puts in as many of `items` as there is room for, from the front, and wakes somebody for all of them at once; those
+    /// that are left found no room.
+    pub fn push_all(&self, items: &mut Vec<T>) {
+        if items.is_empty() || self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        let mut left = None;
+        let mut waiting = std::mem::take(items).into_iter();
+        for item in waiting.by_ref() {
+            if let Err(item) = self.queue.push(item) {
+                left = Some(item);
+                break;
+            }
+        }
+        items.extend(left);
+        items.extend(waiting);
+        self.call();
+    }
+
     /// The next item, waited for. `None` once the ring is closed and empty.
     pub fn take(&self) -> Option<T> {
         loop {

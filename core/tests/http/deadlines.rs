@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use anabranch_core::app::{Context, Deadlines, Failure, Http, Outcome, Request, Settings, service_fn};
+use anabranch_core::app::{
+    Context, Deadlines, Failure, Http, Outcome, Request, Response, Settings, service_fn,
+};
 use anabranch_core::http1::Refusal;
 use anabranch_core::testing::Rig;
 use anabranch_core::{CloseReason, DeadlineKind, Flow, Lane};
@@ -196,6 +198,38 @@ fn body_at_the_least_rate_is_taken_to_its_end() {
     }
     assert_eq!(one_answer(&rig.written()).text(), "10000");
     assert_eq!(rig.deadline(), None);
+}
+
+#[test]
+fn pause_that_the_application_makes_counts_against_no_rate() {
+    let mut settings = Settings::default();
+    settings.limits.max_window_bytes = 100;
+    settings.deadlines.body = Some(seconds(10));
+    settings.deadlines.min_body_rate = Some(100);
+    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
+        Outcome::stream(|_, mut incoming, context| {
+            let clock = context.clock();
+            Outcome::future(async move {
+                let _ = incoming.next().await;
+                clock.sleep(seconds(1000)).await;
+                Response::ok(incoming)
+            })
+        })
+    });
+    let mut rig = Rig::connect(&Http::new(service).with_settings(settings));
+    rig.read("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
+    rig.advance(seconds(5));
+    rig.read([b'x'; 200]);
+    rig.read([b'x'; 200]);
+    assert_eq!(
+        rig.deadline().unwrap().kind,
+        DeadlineKind::Application,
+        "nothing is read, and nothing is late"
+    );
+    rig.advance(seconds(1000));
+    let _ = rig.written();
+    // Ten seconds of grace and four that were earned, of which five had passed.
+    assert_due(&mut rig, DeadlineKind::Body, seconds(9));
 }
 
 #[test]
