@@ -183,3 +183,26 @@ fn announce(arguments: &ServeArguments, handle: &Handle) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Arguments, Command};
+    use clap::Parser;
+
+    #[test]
+    fn pipelines_of_a_file_are_lanes_beside_the_default_one() {
+        let words = ["anabranch", "serve", "--lane-threads", "3", "--lane-queue", "4"];
+        let Command::Serve(mut serve) = Arguments::try_parse_from(words).unwrap().command else { panic!() };
+        let commit = Pipeline { name: "commit_status".to_owned(), threads: Some(5), queue: Some(6) };
+        let other = Pipeline { name: "other".to_owned(), ..Pipeline::default() };
+        serve.pipelines = vec![commit, other];
+        let LaneConfig { threads, queue, .. } = LaneConfig::default();
+        let expected = [
+            LaneConfig::new(Lane::DEFAULT, 3, 4),
+            LaneConfig::new(Lane("commit_status"), 5, 6),
+            LaneConfig::new(Lane("other"), threads, queue),
+        ];
+        assert_eq!(config(&serve).unwrap().lanes, expected);
+    }
+}

@@ -45,12 +45,7 @@ pub fn effective(settings: &Settings) -> String {
         for (name, value, default) in
             [("threads", pipeline.threads, threads), ("ring_buffer_size", pipeline.queue, queue)]
         {
-            entry(
-                &mut out,
-                name,
-                &value.unwrap_or(default).to_string(),
-                value.is_none_or(|value| value == default),
-            );
+            entry(&mut out, name, &value.unwrap_or(default).to_string(), &default.to_string());
         }
     }
     out
@@ -59,16 +54,17 @@ pub fn effective(settings: &Settings) -> String {
 fn line(out: &mut String, key: &Key, given: Option<&str>, default: &str) {
     let default = canonical(key.kind, default);
     let value = given.map_or_else(|| default.clone(), |given| canonical(key.kind, given));
-    entry(out, key.name, &toml(key.kind, &value), value == default);
+    entry(out, key.name, &toml(key.kind, &value), &toml(key.kind, &default));
 }
 
 /// Where comments begin, where they can.
 const COMMENTS: usize = 40;
 
-fn entry(out: &mut String, name: &str, value: &str, is_default: bool) {
+fn entry(out: &mut String, name: &str, value: &str, default: &str) {
     let text = format!("{name} = {value}");
     // Writing to a string does not fail.
-    let _ = if is_default { writeln!(out, "{text:<COMMENTS$}# default") } else { writeln!(out, "{text}") };
+    let _ =
+        if value == default { writeln!(out, "{text:<COMMENTS$}# default") } else { writeln!(out, "{text}") };
 }
 
 /// What holds where nobody says anything: the flag's default, or what the model or the lane makes of none.

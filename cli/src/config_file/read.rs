@@ -90,7 +90,9 @@ pub fn read(text: &str) -> Reading {
         if !told.contains(&line) {
             told.push(line);
             let what = format!("not TOML: {}", error.message().lines().collect::<Vec<_>>().join(", "));
-            reading.faults.push(Fault::new(span, what, SYNTAX));
+            let remedy =
+                if error.message().contains("duplicate key") { "keep one of the two" } else { SYNTAX };
+            reading.faults.push(Fault::new(span, what, remedy));
         }
     }
     reading

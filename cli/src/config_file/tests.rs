@@ -142,7 +142,7 @@ fn each_fault_is_told_with_its_line_and_remedy() {
         // What is not TOML.
         ("port = ", "f:1:8", "not TOML: ", "a line is `key = value`"),
         ("[deadlines]\nhead_timeout = 10s", "f:2:16", "not TOML: ", "head_timeout = \"10s\""),
-        ("port = 1\nport = 2", "f:2:1", "not TOML: duplicate key", "a line is"),
+        ("port = 1\nport = 2", "f:2:1", "not TOML: duplicate key", "keep one"),
     ] {
         let said = faults(text);
         let first = said.lines().next().unwrap_or_default();
@@ -327,6 +327,18 @@ fn example_is_right_and_names_every_key() {
             key.path()
         );
     }
+}
+
+#[test]
+fn pipelines_are_few_and_their_names_are_plain() {
+    let many =
+        |count| (0..count).map(|n| format!("[http.pipelines.p{n}]\nthreads = 1\n")).collect::<String>();
+    assert_eq!(good(&many(64)).settings.pipelines.len(), 64);
+    let said = faults(&many(65));
+    assert!(said.contains("more than 64 pipelines") && said.matches("remedy: ").count() == 1, "{said}");
+    let named = |name: &str| alone(&format!("[http.pipelines.{name:?}]\nthreads = 1\n")).faults.len();
+    assert_eq!(["a", "A-b_9", &"a".repeat(32)].map(named), [0; 3]);
+    assert_eq!(["", "a\0", "a/b", "\u{e9}", &"a".repeat(33)].map(named), [1; 5]);
 }
 
 #[test]

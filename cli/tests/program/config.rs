@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use rustix::process::Signal;
@@ -18,11 +18,11 @@ fn file(name: &str, text: &str) -> PathBuf {
     path
 }
 
-fn check(path: &PathBuf) -> Output {
+fn check(path: &Path) -> Output {
     anabranch("check").arg(path).output().unwrap()
 }
 
-fn serve(path: &PathBuf, flags: &str) -> Program {
+fn serve(path: &Path, flags: &str) -> Program {
     Program::serve(&format!("--config {} {flags}", path.display()))
 }
 
