@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 pub mod args;
 pub mod carrier;
@@ -68,11 +68,7 @@ fn configured(
     let line = CommandLine::of(flags, serve.model);
     let Loaded { settings, warnings } = config_file::load(file, &line).map_err(|error| error.to_string())?;
     warn(&warnings);
-    let words = config_file::with_settings(words, &settings);
-    match Arguments::try_parse_from(words).map_err(|error| error.to_string())?.command {
-        Command::Serve(serve) => Ok(ServeArguments { pipelines: settings.pipelines, ..*serve }),
-        _ => Ok(serve),
-    }
+    config_file::arguments(words, &settings).map_err(|error| error.to_string())
 }
 
 /// `check`.

@@ -26,6 +26,9 @@ pub mod value;
 #[cfg(test)]
 mod tests;
 
+use clap::Parser;
+
+use crate::args::{Arguments, Command, ServeArguments};
 use check::CommandLine;
 use fault::Faults;
 use read::{Reading, Settings};
@@ -88,9 +91,19 @@ pub fn load(path: &Path, line: &CommandLine) -> Result<Loaded, ConfigError> {
     Ok(Loaded { settings, warnings: Faults::new(&file, &text, warnings) })
 }
 
-/// The command line with what the file says before it, where `serve` is its second word.
-#[must_use]
-pub fn with_settings(words: &[OsString], settings: &Settings) -> Vec<OsString> {
+/// What `serve` is told by a command line, where `serve` is its second word, and by a file for the rest.
+///
+/// # Errors
+/// When a flag is not understood; a file that was [loaded](load) adds none that is not.
+pub fn arguments(words: &[OsString], settings: &Settings) -> Result<ServeArguments, clap::Error> {
+    match Arguments::try_parse_from(with_settings(words, settings))?.command {
+        Command::Serve(serve) => Ok(ServeArguments { pipelines: settings.pipelines.clone(), ..*serve }),
+        _ => Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand)),
+    }
+}
+
+/// The command line with what the file says before its flags.
+fn with_settings(words: &[OsString], settings: &Settings) -> Vec<OsString> {
     let (program, flags) = words.split_at(words.len().min(2));
     let said = settings.flags.iter().filter_map(|(flag, setting)| match (*flag, setting.text.as_str()) {
         ("verbose", "0") => None,

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use clap::Parser;
-
+use super::arguments;
 use super::check::{CommandLine, check};
 use super::effective::effective;
 use super::fault::Faults;
 use super::read::{Pipeline, Reading};
 use super::schema::{KEYS, PIPELINE_KEYS};
-use super::with_settings;
-use crate::args::{Arguments, Command, ServeArguments};
+use crate::args::{LogFormat, ServeArguments};
 use crate::models::ModelName;
 
 /// A file as WeaselDB has it: its own tables beside those of its server.
@@ -59,10 +57,7 @@ fn faults(text: &str) -> String {
 fn serve(text: &str, flags: &str) -> ServeArguments {
     let words: Vec<_> =
         ["anabranch", "serve"].into_iter().chain(flags.split_whitespace()).map(Into::into).collect();
-    match Arguments::try_parse_from(with_settings(&words, &good(text).settings)).unwrap().command {
-        Command::Serve(serve) => *serve,
-        other => panic!("{other:?}"),
-    }
+    arguments(&words, &good(text).settings).unwrap()
 }
 
 #[test]
@@ -142,6 +137,7 @@ fn each_fault_is_told_with_its_line_and_remedy() {
         // What is not TOML.
         ("port = ", "f:1:8", "not TOML: ", "a line is `key = value`"),
         ("[deadlines]\nhead_timeout = 10s", "f:2:16", "not TOML: ", "head_timeout = \"10s\""),
+        ("[deadlines]\ngrace = [\"a\" \"b\" \"c\"]", "f:2:14", "not TOML: ", "a line is"),
         ("port = 1\nport = 2", "f:2:1", "not TOML: duplicate key", "keep one"),
     ] {
         let said = faults(text);
@@ -212,7 +208,17 @@ fn weaseldbs_file_is_understood_as_it_stands() {
         assert_eq!(part.duration().unwrap().as_secs(), 30);
     }
     let pipeline = Pipeline { name: "commit_status".into(), threads: Some(3), queue: Some(512) };
-    assert_eq!(reading.settings.pipelines, [pipeline]);
+    assert_eq!(serve.pipelines, [pipeline]);
+}
+
+#[test]
+fn logging_is_what_the_file_says() {
+    for level in 0..3 {
+        let text =
+            format!("[logging]\nverbose = {level}\naccess_log = {}\nlog_format = \"json\"", level == 1);
+        let log = serve(&text, "").log;
+        assert_eq!((log.verbose, log.access_log, log.log_format), (level, level == 1, LogFormat::Json));
+    }
 }
 
 #[test]
