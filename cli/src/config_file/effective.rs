@@ -52,9 +52,8 @@ pub fn effective(settings: &Settings) -> String {
 }
 
 fn line(out: &mut String, key: &Key, given: Option<&str>, default: &str) {
-    let default = canonical(key.kind, default);
-    let value = given.map_or_else(|| default.clone(), |given| canonical(key.kind, given));
-    entry(out, key.name, &toml(key.kind, &value), &toml(key.kind, &default));
+    let value = given.map_or_else(|| default.to_owned(), |given| canonical(key.kind, given));
+    entry(out, key.name, &toml(key.kind, &value), &toml(key.kind, default));
 }
 
 /// Where comments begin, where they can.
