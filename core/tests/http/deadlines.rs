@@ -186,6 +186,16 @@ fn body_that_trickles_below_the_least_rate_is_refused() {
 }
 
 #[test]
+fn least_rate_holds_where_no_progress_is_asked_for() {
+    let mut rig = with(|deadlines| deadlines.min_body_rate = Some(100));
+    rig.read("POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
+    rig.advance(seconds(9));
+    rig.read([b'x'; 200]);
+    assert_due(&mut rig, DeadlineKind::Body, seconds(3));
+    assert_eq!(one_answer(&rig.written()).status, 408);
+}
+
+#[test]
 fn body_at_the_least_rate_is_taken_to_its_end() {
     let mut rig = with(|deadlines| {
         deadlines.body = Some(seconds(2));
