@@ -387,6 +387,21 @@ fn handlers_time_passes_while_it_does_not_ask_for_the_body() {
 }
 
 #[test]
+fn handlers_time_passes_behind_a_body_that_came_later() {
+    let mut settings = Settings::default();
+    settings.deadlines.handler = Some(seconds(5));
+    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
+        Outcome::collect(20, |_, _, _| Outcome::defer(Lane::DEFAULT, |_| "late"))
+    });
+    let mut rig = Rig::connect(&Http::new(service).with_settings(settings));
+    rig.read("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
+    rig.advance(seconds(9));
+    rig.read("56789");
+    assert_due(&mut rig, DeadlineKind::Handler, seconds(5));
+    assert_eq!(one_answer(&rig.written()).status, 503);
+}
+
+#[test]
 fn handlers_time_ends_with_the_beginning_of_its_answer() {
     let mut rig = with(|deadlines| deadlines.handler = Some(seconds(5)));
     rig.read("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
