@@ -410,6 +410,10 @@ fn answer_framing(
         let framing = match (length, said.content_length) {
             // A handler of HEAD may say the length of what it does not make.
             (AnswerLength::Known(0), Some(said)) => Framing::ContentLength(said),
+            // One that does make it is held to what GET would be.
+            (AnswerLength::Known(length), Some(said)) if said != length => {
+                return Err(Misuse::ContradictingLength);
+            }
             (AnswerLength::Known(length), _) => Framing::ContentLength(length),
             (AnswerLength::Unknown, _) if request.http11 => Framing::Chunked,
             (AnswerLength::Unknown, _) => Framing::Unsaid,
