@@ -328,6 +328,11 @@ impl Connection {
 
     // ---- private: sending ----
 
+    /// Whether an answer of this status to the open request would send its body.
+    pub(crate) fn sends_body(&self, status: StatusCode) -> bool {
+        has_body(status) && self.work.as_ref().is_some_and(|work| !work.request.is_head)
+    }
+
     /// The answer is complete. A body that the application left unread is dropped by the same rule as one it declined.
     #[inline]
     pub(super) fn complete_answer(&mut self, id: ExchangeId, turn: &mut Turn<'_>) -> Result<(), Misuse> {
