@@ -212,11 +212,15 @@ impl Connection {
     pub fn cut(&mut self, id: ExchangeId, turn: &mut Turn<'_>) {
         if let Ok(work) = self.begun(id) {
             let ends_with_connection = work.answer == AnswerBody::UntilClose;
+            let has_unread = !work.inbox.is_empty();
             self.reason.get_or_insert(CloseReason::ApplicationFailed);
             if ends_with_connection {
                 self.state.reset();
             } else {
                 self.state.end();
+                if has_unread {
+                    self.state.linger_instead();
+                }
             }
             self.receive_deadline = Instant::NEVER;
             self.flushed(turn.now);

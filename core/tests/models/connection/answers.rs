@@ -118,7 +118,11 @@ impl Model {
         if self.begun(id).is_ok() {
             self.reason.get_or_insert(CloseReason::ApplicationFailed);
             // Where no end would be missed, the connection's must not be taken for it.
-            self.end_by(if self.until_close { CloseKind::Reset } else { CloseKind::Immediate });
+            self.end_by(match self.until_close {
+                true => CloseKind::Reset,
+                false if self.arrived > self.lent => CloseKind::Linger,
+                false => CloseKind::Immediate,
+            });
             self.flushed();
         }
     }
