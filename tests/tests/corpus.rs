@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use anabranch_core::http1::Limits;
 use anabranch_fuzz::CHECKS;
+use anabranch_fuzz::head::{LISTED, differences};
 
 fn replay(target: &str) {
     let (_, check) = CHECKS.iter().find(|(name, _)| *name == target).expect("the target is in the list");
@@ -35,3 +37,11 @@ macro_rules! targets {
 }
 
 targets! { conversation operations head chunked etx lifecycle }
+
+#[test]
+fn every_difference_from_http_net_that_is_listed_is_there() {
+    for listed in LISTED {
+        let found = differences(&listed.bytes(), &Limits::default());
+        assert!(found.contains(&listed.difference), "{:?}, not {found:?}: {}", listed.difference, listed.why);
+    }
+}
