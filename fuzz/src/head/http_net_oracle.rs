@@ -121,7 +121,8 @@ fn compare(ours: &RequestHead, theirs: &http_net::RequestHead<'_>) -> Vec<Differ
 
 fn why_offered_differently(ours: &RequestHead, theirs: &http_net::RequestHead<'_>) -> Difference {
     let expects = |head: &RequestHead| {
-        head.field_values("expect").any(|value| value.to_ascii_lowercase().windows(3).any(|part| part == b"100"))
+        head.field_values("expect")
+            .any(|value| value.to_ascii_lowercase().windows(3).any(|part| part == b"100"))
     };
     let quoted = ["connection", "upgrade"]
         .iter()
@@ -168,7 +169,8 @@ fn why_we_take(data: &[u8], head: &RequestHead, error: HttpError, limits: &Limit
 /// Whether a `%` is not followed by two hexadecimal digits.
 fn has_lone_percent(path: &[u8]) -> bool {
     let is_lone = |(at, byte): (usize, &u8)| {
-        *byte == b'%' && !path.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        *byte == b'%'
+            && !path.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
     path.iter().enumerate().any(is_lone)
 }
@@ -187,7 +189,8 @@ fn why_we_refuse(data: &[u8], refusal: Refusal, head: &http_net::RequestHead<'_>
         }
         Refusal::BadHost => return authority_beyond(head.header("host")?, false),
         Refusal::BadTransferEncoding => {
-            let has_empty = |value: &[u8]| value.split(|byte| *byte == b',').any(|part| part.trim_ascii().is_empty());
+            let has_empty =
+                |value: &[u8]| value.split(|byte| *byte == b',').any(|part| part.trim_ascii().is_empty());
             (head.header_all("transfer-encoding").any(has_empty), Difference::EmptyCoding)
         }
         Refusal::ConnectWithBody => (
@@ -214,7 +217,8 @@ fn authority_beyond(authority: &[u8], needs_port: bool) -> Option<Difference> {
         return Some(Difference::Port);
     }
     let address = authority.strip_prefix(b"[")?.split(|byte| *byte == b']').next()?;
-    let is_address = core::str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_address =
+        core::str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
     (!is_address).then_some(Difference::Address)
 }
 
@@ -226,7 +230,9 @@ fn why_answered_differently(data: &[u8], ours: Refusal, theirs: HttpError) -> Op
         (Refusal::BadRequestLine(LineFault::EmptyLines), _) if data.starts_with(b"\r\n\r\n") => {
             Some(Difference::EmptyLines)
         }
-        (Refusal::UnknownTransferCoding, HttpError::InvalidTransferEncoding) => Some(Difference::CodingNoToken),
+        (Refusal::UnknownTransferCoding, HttpError::InvalidTransferEncoding) => {
+            Some(Difference::CodingNoToken)
+        }
         (Refusal::BadTransferEncoding, HttpError::UnsupportedTransferEncoding)
             if lower.windows(17).any(|part| part == b"transfer-encoding") =>
         {
@@ -274,7 +280,9 @@ fn part_blamed(error: HttpError) -> Part {
         HttpError::StartLineTooLong => Part::LineLength,
         HttpError::InvalidTarget => Part::Target,
         HttpError::UnsupportedVersion => Part::Version,
-        HttpError::HeadersTooLarge | HttpError::FieldLineTooLong | HttpError::TooManyHeaders => Part::FieldSize,
+        HttpError::HeadersTooLarge | HttpError::FieldLineTooLong | HttpError::TooManyHeaders => {
+            Part::FieldSize
+        }
         HttpError::MissingHost | HttpError::InvalidHost => Part::Host,
         HttpError::BodyTooLarge => Part::BodySize,
         HttpError::InvalidContentLength
