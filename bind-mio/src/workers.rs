@@ -6,7 +6,8 @@
 //!                      └── budget spent ─┘
 //! ```
 //!
-//! A connection that comes back with nothing to do need not wake the loop: see [`Mailbox::leave`].
+//! A connection that comes back with nothing to do but wait for its peer to speak need not wake the loop: see
+//! [`Mailbox::leave`].
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -48,8 +49,10 @@ pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
             progress = Progress::Again;
         }
         let due = connection.deadline();
+        // Output that did not fit is heard of only once the loop has asked for that.
+        let only_listens = progress == Progress::Blocked && !connection.wants_write();
         let mail = Mail::Returned(place, connection, progress);
-        if progress == Progress::Blocked && host.stop() == Stop::Running {
+        if only_listens && host.stop() == Stop::Running {
             own.mailbox().leave(mail, due);
             // In this order: either the loop finds the mail when it looks for what it noted, or it is woken for it.
             if own.was_noted() {

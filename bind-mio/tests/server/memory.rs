@@ -1,6 +1,7 @@
 //! What a connection may cost: its peer is held up rather than buffered for.
 
 use std::io::{ErrorKind, Read, Write};
+use std::thread;
 use std::time::Duration;
 
 use anabranch_core::Lane;
@@ -70,6 +71,34 @@ fn peer_that_does_not_read_costs_itself_only() {
             crate::models::get(&mut modest, "/", "hello");
         }
         drop((modest, stuck));
+        server.ends();
+    }
+}
+
+/// Output that is stuck goes on as soon as its peer reads: that is not to be missed where no other event comes with it, for all
+/// input has come before, and no deadline is near. Which comes last is the kernel's to say: so several times.
+#[test]
+fn echo_that_is_stuck_goes_on_when_its_peer_reads() {
+    const BYTES: usize = 1 << 20;
+    const TIMES: usize = 30;
+    let mut request = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n").into_bytes();
+    request.resize(request.len() + BYTES, b'x');
+    for model in MODELS {
+        let server = Server::start(
+            &Config::new(*model),
+            service_fn(|_: &mut Request, _: &mut Context<'_>| {
+                Outcome::stream(|_, incoming, _| Response::ok(incoming))
+            }),
+        );
+        for _ in 0..TIMES {
+            let mut client = server.connect();
+            client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            // It fits into what the kernel holds for both ways.
+            client.write_all(&request).unwrap();
+            thread::sleep(Duration::from_millis(5));
+            let mut answer = vec![0; BYTES];
+            client.read_exact(&mut answer).unwrap_or_else(|error| panic!("{model}: {error}"));
+        }
         server.ends();
     }
 }

@@ -182,6 +182,38 @@ mod tests {
         assert_eq!((ring.take(), ring.take(), ring.take()), (Some(1), Some(2), None));
     }
 
+    #[test]
+    fn batch_wakes_one_after_another_as_many_as_there_is_work_for() {
+        use std::sync::Barrier;
+        use std::sync::mpsc::channel;
+        use std::time::Duration;
+
+        let ring = Arc::new(Ring::<Arc<Barrier>>::new(8));
+        let (met, has_met) = channel();
+        let takers: Vec<_> = (0..3)
+            .map(|_| {
+                let (ring, met) = (ring.clone(), met.clone());
+                thread::spawn(move || {
+                    while let Some(barrier) = ring.take() {
+                        barrier.wait();
+                        met.send(()).unwrap();
+                    }
+                })
+            })
+            .collect();
+        while ring.sleepers.load(Ordering::SeqCst) < 3 {
+            thread::yield_now();
+        }
+        // Each of them is through only once all three are at work.
+        let barrier = Arc::new(Barrier::new(3));
+        ring.push_all(&mut (0..3).map(|_| barrier.clone()).collect());
+        for _ in 0..3 {
+            has_met.recv_timeout(Duration::from_secs(10)).expect("work was left lying while a thread slept");
+        }
+        ring.close();
+        takers.into_iter().for_each(|taker| taker.join().unwrap());
+    }
+
     /// Items come one at a time and in batches, to more threads than there is work for; each is waited for before the
     /// next comes, so a lost wake stands still for ever (and the test's own time limit ends it).
     #[test]

@@ -186,6 +186,16 @@ fn body_that_trickles_below_the_least_rate_is_refused() {
 }
 
 #[test]
+fn least_rate_holds_where_no_progress_is_asked_for() {
+    let mut rig = with(|deadlines| deadlines.min_body_rate = Some(100));
+    rig.read("POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
+    rig.advance(seconds(9));
+    rig.read([b'x'; 200]);
+    assert_due(&mut rig, DeadlineKind::Body, seconds(3));
+    assert_eq!(one_answer(&rig.written()).status, 408);
+}
+
+#[test]
 fn body_at_the_least_rate_is_taken_to_its_end() {
     let mut rig = with(|deadlines| {
         deadlines.body = Some(seconds(2));
@@ -372,6 +382,21 @@ fn handlers_time_begins_when_the_request_is_complete() {
 fn handlers_time_passes_while_it_does_not_ask_for_the_body() {
     let mut rig = with(|deadlines| deadlines.handler = Some(seconds(5)));
     rig.read("POST /defer HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+    assert_due(&mut rig, DeadlineKind::Handler, seconds(5));
+    assert_eq!(one_answer(&rig.written()).status, 503);
+}
+
+#[test]
+fn handlers_time_passes_behind_a_body_that_came_later() {
+    let mut settings = Settings::default();
+    settings.deadlines.handler = Some(seconds(5));
+    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
+        Outcome::collect(20, |_, _, _| Outcome::defer(Lane::DEFAULT, |_| "late"))
+    });
+    let mut rig = Rig::connect(&Http::new(service).with_settings(settings));
+    rig.read("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
+    rig.advance(seconds(9));
+    rig.read("56789");
     assert_due(&mut rig, DeadlineKind::Handler, seconds(5));
     assert_eq!(one_answer(&rig.written()).status, 503);
 }
