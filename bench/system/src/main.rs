@@ -44,7 +44,8 @@ struct Arguments {
     /// Seconds each turn lasts, behind a warm-up of a fifth of that
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// One short turn each, with fewer connections, and no system calls counted: to see that all of it works
+    /// One short turn each, with fewer connections, no system calls counted, and nobody waited for who is cut off late:
+    /// to see that all of it works
     #[arg(long)]
     quick: bool,
     /// Say of each target whether it is met; exit code 1 if one is missed
@@ -91,7 +92,7 @@ struct Arguments {
 const HELP: &str = "\
 Begin with:
   system --list                               scenarios and servers, a line each
-  system --quick                              everything once, in under two minutes
+  system --quick                              everything once, in some two minutes
   system --only get,close --servers multi-reactor,hyper,nginx,raw
   system --cores 0,1 --check                  all of it on two processors, and the targets
 
@@ -100,8 +101,8 @@ How to read it:
   switches       context switches of the server for each request
   system calls   counted by perf or strace in a turn of its own, which is not timed
   client busy    of one processor: near 1, the load is the bottleneck and requests/s says little
-  ÷ best peer    the figure divided by the best that a peer has in the same run; ÷ raw by that of the limit,
-                 epoll loops that parse nothing
+  ÷ best peer    the figure divided by that of the peer that is best in it, round by round; ÷ raw by that of the
+                 limit, epoll loops that parse nothing
   errors         wrong answers, broken connections: a server that has any is not to be compared";
 
 fn main() -> ExitCode {
@@ -168,7 +169,7 @@ fn measure(arguments: &Arguments) -> io::Result<bool> {
                 let engine = engines[(turn + round) % engines.len()];
                 eprintln!("{}: round {} of {rounds}: {}", scenario.name, round + 1, engine.name);
                 match attempt(|| scenario.measure(engine, &setting)) {
-                    Ok(turn) => report.add(&scenario, engine, turn),
+                    Ok(turn) => report.add(&scenario, engine, round, turn),
                     Err(error) => fail(&mut report, &scenario, engine, &error),
                 }
             }
@@ -254,11 +255,12 @@ impl Arguments {
         let fewer = |number: usize| if self.quick { (number / 10).max(1) } else { number };
         Setting {
             threads: self.threads,
-            window: Duration::from_secs_f64(if self.quick { 0.3 } else { self.seconds }),
+            window: Duration::from_secs_f64(if self.quick { 0.2 } else { self.seconds }),
             idle: fewer(self.idle),
             held: fewer(self.held),
             active: fewer(self.active),
             hostile: fewer(self.hostile),
+            cut_off_within: Duration::from_secs(if self.quick { 1 } else { 13 }),
             rate: self.rate,
             counter: None,
         }

@@ -49,6 +49,8 @@ pub struct Setting {
     pub held: usize,
     pub active: usize,
     pub hostile: usize,
+    /// How long to wait for those that never read to be cut off: ours are, after 10 s.
+    pub cut_off_within: Duration,
     pub rate: u32,
     pub counter: Option<Counter>,
 }
@@ -108,7 +110,7 @@ pub fn all(setting: &Setting) -> Vec<Scenario> {
             64,
         ),
         other("overload", "twice the load that the lanes bear", &[Can::Refuse], What::Overload, &[]),
-        other("hostile", "peers that mean no good", &[Can::Hold, Can::Scale], What::Hostile, &[]),
+        other("hostile", "peers that mean no good", &[Can::Hold], What::Hostile, &[]),
     ]
 }
 
