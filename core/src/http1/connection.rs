@@ -69,14 +69,12 @@ pub struct Connection {
     pub(super) input_ended: bool,
 }
 
-/// How far a drain has come.
+/// Whether the server drains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Drain {
     No,
-    /// Requests whose heads are complete are still answered.
-    AfterComplete,
-    /// The request in progress is the last: its body was not complete when the drain began.
-    AfterCurrent,
+    /// Requests whose heads [had come](Work::came_before) are still answered.
+    Begun,
 }
 
 /// What [`Connection::respond`] lets follow.
@@ -233,11 +231,10 @@ impl Connection {
     /// *Command.* Finish what has begun and begin nothing more (law 7 of [`Flow`](crate::Flow)). Poll for events afterwards.
     pub fn drain(&mut self) {
         if self.drain == Drain::No {
-            self.drain = if self.state.receiving == Receiving::Body {
-                Drain::AfterCurrent
-            } else {
-                Drain::AfterComplete
-            };
+            self.drain = Drain::Begun;
+            if let Some(work) = &mut self.work {
+                work.came_before = work.inbox.len();
+            }
         }
     }
 

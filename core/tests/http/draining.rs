@@ -192,3 +192,36 @@ fn drain_with_a_half_closed_peer_still_answers() {
     assert_eq!(answers(&rig.written(), &[]).len(), 2);
     assert!(rig.is_finished());
 }
+
+#[test]
+fn complete_heads_behind_a_body_that_nobody_has_asked_for_are_answered() {
+    for first in ["/defer", "/after"] {
+        for (body, count) in [("abc", 1), ("abc", 3)] {
+            let mut rig = site();
+            rig.feed([post(first, body), post("/collect", "def").repeat(count)].concat(), usize::MAX);
+            rig.drain();
+            rig.run_jobs();
+            rig.advance(Duration::from_millis(50));
+            let all = answers(&rig.written(), &[]);
+            assert_eq!(all.len(), count + 1, "{all:?}");
+            let closes: Vec<bool> = all.iter().map(crate::kit::Answer::says_close).collect();
+            assert_eq!(closes.iter().position(|close| *close), Some(count), "{all:?}");
+            rig.eof();
+            rig.assert_finished(CloseReason::Drained);
+        }
+    }
+}
+
+#[test]
+fn request_that_comes_with_the_rest_of_a_pipelined_body_comes_after_the_drain() {
+    let mut rig = site();
+    let second = post("/collect", "0123456789");
+    rig.read([&get("/after"), &second[..second.len() - 5]].concat());
+    rig.drain();
+    rig.advance(Duration::from_millis(50));
+    let _ = rig.written();
+    rig.read(["56789", &get("/hello")].concat());
+    assert_eq!(one_answer(&rig.written()).text(), "0123456789");
+    rig.eof();
+    rig.assert_finished(CloseReason::Drained);
+}
