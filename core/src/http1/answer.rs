@@ -14,6 +14,7 @@ use super::chunk;
 use super::connection::{Connection, Drain, Sends};
 use super::encode::{self, AnswerLength, ConnectionOption, Framing, Head};
 use super::misuse::Misuse;
+use super::receive::body_end;
 use super::scan::{Found, Scan, Section};
 use super::state::{Persistence, Receiving, Sending, State};
 use super::work::{AnswerBody, RequestFacts, Taking, Work};
@@ -353,18 +354,22 @@ impl Connection {
     pub(super) fn is_last(&self) -> bool {
         match self.drain {
             Drain::No => false,
-            Drain::AfterCurrent => true,
-            Drain::AfterComplete => !self.next_head_is_complete(),
+            Drain::Begun => !self.next_head_came_before(),
         }
     }
 
-    pub(super) fn next_head_is_complete(&self) -> bool {
-        let Some(work) = &self.work else { return false };
-        self.state.receiving == Receiving::Done
-            && matches!(
-                Scan::new(Section::Head).resume(&work.inbox, &self.settings.limits),
-                Ok(Found::Complete(_))
-            )
+    /// Whether the next head was complete when the drain began, be it behind a body that nobody has looked at yet.
+    fn next_head_came_before(&self) -> bool {
+        let (Some(work), limits) = (&self.work, &self.settings.limits) else { return false };
+        let came = work.came_before();
+        let behind = match self.state.receiving {
+            Receiving::Done => Some(came),
+            Receiving::Body => body_end(work, limits).map(|end| &came[end..]),
+            _ => None,
+        };
+        behind.is_some_and(|behind| {
+            matches!(Scan::new(Section::Head).resume(behind, limits), Ok(Found::Complete(_)))
+        })
     }
 
     #[inline]

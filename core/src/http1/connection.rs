@@ -66,17 +66,25 @@ pub struct Connection {
     pub(super) refused: Option<Refusal>,
     pub(super) reason: Option<CloseReason>,
     pub(super) drain: Drain,
+    pub(super) output_room: OutputRoom,
     pub(super) input_ended: bool,
 }
 
-/// How far a drain has come.
+/// Whether answers may be made while others wait to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OutputRoom {
+    /// Up to `limits.max_output_bytes`.
+    Granted,
+    /// The next once all is sent.
+    Withheld,
+}
+
+/// Whether the server drains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Drain {
     No,
-    /// Requests whose heads are complete are still answered.
-    AfterComplete,
-    /// The request in progress is the last: its body was not complete when the drain began.
-    AfterCurrent,
+    /// Requests whose heads [had come](Work::came_before) are still answered.
+    Begun,
 }
 
 /// What [`Connection::respond`] lets follow.
@@ -106,6 +114,7 @@ impl Connection {
             refused: None,
             reason: None,
             drain: Drain::No,
+            output_room: OutputRoom::Granted,
             input_ended: false,
         }
     }
@@ -233,12 +242,16 @@ impl Connection {
     /// *Command.* Finish what has begun and begin nothing more (law 7 of [`Flow`](crate::Flow)). Poll for events afterwards.
     pub fn drain(&mut self) {
         if self.drain == Drain::No {
-            self.drain = if self.state.receiving == Receiving::Body {
-                Drain::AfterCurrent
-            } else {
-                Drain::AfterComplete
-            };
+            self.drain = Drain::Begun;
+            if let Some(work) = &mut self.work {
+                work.came_before = work.inbox.len();
+            }
         }
+    }
+
+    /// *Command.* Whether there is room beyond this connection for answers that wait. Holds until it is said otherwise.
+    pub(crate) const fn set_output_room(&mut self, room: OutputRoom) {
+        self.output_room = room;
     }
 
     /// *Command.* Refuses the connection itself, before anything was read: an answer is owed, then it ends.
@@ -483,7 +496,11 @@ impl Connection {
 
     #[inline]
     pub(super) fn output_is_full(&self) -> bool {
-        self.pending_output() > self.settings.limits.max_output_bytes
+        let limit = match self.output_room {
+            OutputRoom::Granted => self.settings.limits.max_output_bytes,
+            OutputRoom::Withheld => 0,
+        };
+        self.pending_output() > limit
     }
 
     #[inline]

@@ -31,6 +31,7 @@ mod state;
 mod sweep;
 mod work;
 
+pub(crate) use connection::OutputRoom;
 pub use connection::{Connection, Sends};
 pub use encode::AnswerLength;
 pub use event::Event;

@@ -20,7 +20,7 @@ use super::limits::Limits;
 use super::misuse::Misuse;
 use super::parse;
 use super::refusal::Refusal;
-use super::scan::{Scan, Section};
+use super::scan::{Found, Scan, Section};
 use super::state::{Receiving, Sending};
 use super::work::{BodyRest, BodyState, RequestFacts, Taking, Work};
 use crate::fields::Fields;
@@ -129,13 +129,14 @@ impl Connection {
             }
             return Ok(None);
         }
-        if self.drain == Drain::AfterCurrent {
+        if self.drain != Drain::No && !self.head_came_before() {
             self.finish_idle(CloseReason::Drained, turn.now);
             return Ok(None);
         }
         let work = self.work.get_or_insert_with(|| Work::lend(turn.pool));
         let mut head = work.spare_head.take().unwrap_or_else(|| Box::new(RequestHead::vacant()));
         let (source, scan, _) = work.source(input);
+        let before = source.len();
         match parse::request_head(source, &mut head, scan, &self.settings.limits) {
             Ok(true) => {}
             Ok(false) => {
@@ -147,9 +148,11 @@ impl Connection {
                 return Err(refusal);
             }
         }
+        let count = before - source.len();
         if !scan.is_fresh() {
             *scan = Scan::new(Section::Head);
         }
+        work.used(count);
         work.request = RequestFacts::of(&head);
         work.body = BodyState::declared(head.body_length(), turn.now);
         work.free_inbox();
@@ -167,16 +170,20 @@ impl Connection {
         Ok(Some(head))
     }
 
+    /// Whether enough of a head to answer or refuse it had come before the drain.
+    fn head_came_before(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| {
+            let found = Scan::new(Section::Head).resume(work.came_before(), &self.settings.limits);
+            found != Ok(Found::Partial)
+        })
+    }
+
     /// Part of a head is there, and no more of it yet.
     pub(super) fn partial_head(
         &mut self,
         input: &mut BytesMut,
         now: Instant,
     ) -> Result<Option<Box<RequestHead>>, Refusal> {
-        if self.drain != Drain::No {
-            self.finish_idle(CloseReason::Drained, now);
-            return Ok(None);
-        }
         if self.input_ended {
             let Some(work) = &mut self.work else { return Ok(None) };
             let (source, ..) = work.source(input);
@@ -212,7 +219,10 @@ impl Connection {
         }
         let (source, scan, body) = work.source(input);
         let dropped = body.taking == Taking::Dropped;
+        let before = source.len();
         let step = poll_rest(body, source, scan, &self.settings.limits)?;
+        let count = before - source.len();
+        work.used(count);
         work.free_inbox();
         match step {
             RestStep::Partial if input_ended => Err(Refusal::TruncatedBody),
@@ -301,6 +311,19 @@ enum RestStep {
     Moved,
     End(Option<Box<Trailers>>),
     Partial,
+}
+
+/// Where the body that is being received ends in what had come before the drain, if it does.
+pub(super) fn body_end(work: &Work, limits: &Limits) -> Option<usize> {
+    let mut body = BodyState { taking: Taking::Dropped, ..work.body };
+    let (mut rest, mut scan) = (BytesMut::from(work.came_before()), work.scan);
+    loop {
+        match poll_rest(&mut body, &mut rest, &mut scan, limits).ok()? {
+            RestStep::Data(_) | RestStep::Moved => {}
+            RestStep::End(_) => return Some(work.came_before().len() - rest.len()),
+            RestStep::Partial => return None,
+        }
+    }
 }
 
 /// Takes the next step in a body's rest.

@@ -16,6 +16,8 @@ use crate::turn::Pool;
 pub(crate) struct Work {
     /// Input that could not be used yet.
     pub(crate) inbox: BytesMut,
+    /// How much of the inbox had come before the server drained.
+    pub(crate) came_before: usize,
     pub(crate) scan: Scan,
     /// Done with, for the next head to be read into.
     pub(crate) spare_head: Option<Box<RequestHead>>,
@@ -156,6 +158,7 @@ impl Work {
             self.scan = Scan::new(Section::Head);
         }
         self.answer = AnswerBody::Nothing;
+        self.came_before = 0;
         pool.give(self);
     }
 
@@ -181,6 +184,17 @@ impl Work {
             input.clear();
         }
         (&mut self.inbox, &mut self.scan, &mut self.body)
+    }
+
+    /// So much of the [source](Self::source) was used.
+    #[inline]
+    pub(crate) const fn used(&mut self, count: usize) {
+        self.came_before = self.came_before.saturating_sub(count);
+    }
+
+    /// What had come before the server drained, as far as it is not used yet.
+    pub(crate) fn came_before(&self) -> &[u8] {
+        &self.inbox[..self.came_before.min(self.inbox.len())]
     }
 
     /// Lets go of an inbox that was used up.

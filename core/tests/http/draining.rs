@@ -192,3 +192,38 @@ fn drain_with_a_half_closed_peer_still_answers() {
     assert_eq!(answers(&rig.written(), &[]).len(), 2);
     assert!(rig.is_finished());
 }
+
+#[test]
+fn complete_heads_behind_a_body_that_nobody_has_asked_for_are_answered() {
+    for first in ["/defer", "/after"] {
+        for (body, count) in [("abc", 1), ("abc", 3)] {
+            let mut rig = site();
+            rig.feed([post(first, body), post("/collect", "def").repeat(count)].concat(), usize::MAX);
+            rig.drain();
+            rig.run_jobs();
+            rig.advance(Duration::from_millis(50));
+            let all = answers(&rig.written(), &[]);
+            assert_eq!(all.len(), count + 1, "{all:?}");
+            let closes: Vec<bool> = all.iter().map(crate::kit::Answer::says_close).collect();
+            assert_eq!(closes.iter().position(|close| *close), Some(count), "{all:?}");
+            rig.eof();
+            rig.assert_finished(CloseReason::Drained);
+        }
+    }
+}
+
+#[test]
+fn request_that_comes_with_the_rest_of_a_pipelined_body_comes_after_the_drain() {
+    let mut rig = site();
+    let second = post_chunked("/count", &[&"x".repeat(100), "ab", "cd"]);
+    let (before, after) = second.split_at(second.find("2\r\nab").unwrap());
+    rig.read([&get("/after"), before].concat());
+    rig.drain();
+    rig.advance(Duration::from_millis(50));
+    let _ = rig.written();
+    rig.read([after, &get("/hello")].concat());
+    let answer = one_answer(&rig.written());
+    assert_eq!((answer.text(), answer.says_close()), ("104", true));
+    rig.eof();
+    rig.assert_finished(CloseReason::Drained);
+}

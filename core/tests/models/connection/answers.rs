@@ -8,8 +8,8 @@ use anabranch_core::http1::{AnswerLength, BodyLength, Misuse, Sends};
 use anabranch_core::{CloseKind, CloseReason, ExchangeId};
 use http::StatusCode;
 
-use super::model::{Answer, Drain, Exchange, Input, Last, Model, Rest, Taking};
-use super::peer::Request;
+use super::model::{Answer, Exchange, Input, Last, Model, Rest, Taking};
+use super::peer::{Meaning, Request};
 
 /// Lines of an answer, as the application gives them.
 pub(crate) type Lines = Vec<(&'static str, &'static str)>;
@@ -33,11 +33,7 @@ impl Model {
         let (framing, rest) = framing(&request, status, lines, length, &mut faults);
         check(faults)?;
 
-        let drains_here = match self.drains {
-            None => false,
-            Some(Drain::AfterCurrent) => true,
-            Some(Drain::AfterComplete) => !self.next_is_complete(),
-        };
+        let drains_here = self.drains.is_some_and(|came| !self.next_came(came));
         let close = lines.contains(&("connection", "close"));
         if close || rest == Rest::UntilClose || drains_here || request.method == "CONNECT" {
             self.owed(id)?.last = Last::ForUs;
@@ -268,11 +264,20 @@ impl Model {
         if exchange.answer == Answer::Owed { Err(vec![Misuse::NotBegun]) } else { Ok(exchange) }
     }
 
-    /// Of a drain, it is the next one's head that counts.
-    fn next_is_complete(&self) -> bool {
-        let kept = self.arrived - self.lent;
-        let complete = self.exchange.as_ref().is_some_and(|exchange| exchange.complete);
-        complete && self.input == Input::Read && self.stream.front().is_some_and(|it| it.is_head_within(kept))
+    /// Of a drain, it is the next one's head that counts, wherever its request's body stands.
+    fn next_came(&self, mut came: usize) -> bool {
+        let mut complete = self.exchange.as_ref().is_some_and(|exchange| exchange.complete);
+        for piece in self.stream.iter().take_while(|_| self.input == Input::Read) {
+            match piece.means {
+                _ if complete => return piece.is_head_within(came),
+                Meaning::Data | Meaning::Framing | Meaning::End(_) if piece.bytes.len() <= came => {
+                    came -= piece.bytes.len();
+                    complete = matches!(piece.means, Meaning::End(_));
+                }
+                _ => return false,
+            }
+        }
+        false
     }
 
     // ---- bytes ----

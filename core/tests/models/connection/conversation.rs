@@ -3,7 +3,7 @@
 use anabranch_core::http1::{BodyLength, Refusal};
 use anabranch_core::{CloseKind, CloseReason, DeadlineKind, ExchangeId, Instant};
 
-use super::model::{Answer, Drain, End, Exchange, Input, Last, Model, Taking, Told};
+use super::model::{Answer, End, Exchange, Input, Last, Model, Taking, Told};
 use super::peer::{Meaning, Message, Request};
 
 impl Model {
@@ -61,12 +61,16 @@ impl Model {
     }
 
     fn poll_head(&mut self) -> Option<Told> {
-        if self.arrived == 0 || self.drains == Some(Drain::AfterCurrent) {
-            if self.arrived == 0 && self.ended {
-                self.end_idle(CloseReason::PeerClosed);
-            } else if self.drains.is_some() {
-                self.end_idle(CloseReason::Drained);
-            }
+        let came = |came| self.stream.front().is_some_and(|front| front.is_request_within(came));
+        if self.arrived == 0 && self.ended {
+            self.end_idle(CloseReason::PeerClosed);
+            return None;
+        }
+        if self.drains.is_some_and(|count| !came(count)) {
+            self.end_idle(CloseReason::Drained);
+            return None;
+        }
+        if self.arrived == 0 {
             return None;
         }
         self.join();
@@ -74,10 +78,6 @@ impl Model {
             Some(Meaning::Head(request)) => Some(self.begin(request)),
             Some(Meaning::Refused(refusal)) => {
                 self.refuse(refusal);
-                None
-            }
-            _ if self.drains.is_some() => {
-                self.end_idle(CloseReason::Drained);
                 None
             }
             _ if self.ended && self.is_blank() => {
@@ -227,8 +227,7 @@ impl Model {
     }
 
     pub(crate) fn drain(&mut self) {
-        let current = if self.reads_body() { Drain::AfterCurrent } else { Drain::AfterComplete };
-        self.drains.get_or_insert(current);
+        self.drains.get_or_insert(self.arrived - self.lent);
     }
 
     // ---- ends ----

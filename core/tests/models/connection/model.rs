@@ -36,7 +36,8 @@ pub(crate) struct Model {
     pub(crate) exchange: Option<Exchange>,
     pub(crate) input: Input,
     pub(crate) head_begun: bool,
-    pub(crate) drains: Option<Drain>,
+    /// A drain has begun, and so much of what had arrived by then is not used yet.
+    pub(crate) drains: Option<usize>,
     pub(crate) refusal: Option<Refusal>,
     pub(crate) end: Option<End>,
     pub(crate) reason: Option<CloseReason>,
@@ -123,12 +124,6 @@ pub(crate) enum Input {
     Dropped,
     Switched,
     Shut,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Drain {
-    AfterComplete,
-    AfterCurrent,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -295,6 +290,7 @@ impl Model {
     pub(crate) fn use_up(&mut self, mut count: usize) {
         self.arrived -= count;
         self.lent = self.lent.min(self.arrived);
+        self.drains = self.drains.map(|came| came.saturating_sub(count));
         while count > 0
             && let Some(front) = self.stream.front_mut()
         {

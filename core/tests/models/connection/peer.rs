@@ -110,6 +110,11 @@ impl Request {
 }
 
 impl Piece {
+    /// Whether it is a request, or what is refused as one, that ends within so many bytes.
+    pub(crate) fn is_request_within(&self, bytes: usize) -> bool {
+        matches!(self.means, Meaning::Head(_) | Meaning::Refused(_)) && self.bytes.len() <= bytes
+    }
+
     /// Whether it is a whole head, good or not, that ends within so many bytes.
     pub(crate) fn is_head_within(&self, bytes: usize) -> bool {
         let whole =
