@@ -3,7 +3,7 @@
 //!
 //! | target | input | what must hold |
 //! |---|---|---|
-//! | [`conversation`] | cuts, then what a peer sends | the same answers and the same end as uncut (law 9) |
+//! | [`conversation`] | cuts and limits, then what a peer sends | the same answers and the same end as uncut (law 9) |
 //! | [`operations`] | a sequence of a driver's calls | no panic, and the rig's laws at every step |
 //! | [`head`] | a request head | what httparse and http-net make of it, but for listed differences |
 //! | [`chunked`] | a chunked body | the data and the verdict of a simple decoder |
