@@ -20,8 +20,11 @@ pub mod head;
 pub mod lifecycle;
 pub mod operations;
 
-/// All checks, by the names of their targets.
-pub const CHECKS: [(&str, fn(&[u8])); 7] = [
+/// A target's name, and its check.
+pub type Check = (&'static str, fn(&[u8]));
+
+/// All checks.
+pub const CHECKS: [Check; 7] = [
     ("conversation", conversation::check),
     ("operations", operations::check),
     ("head", head::check),
