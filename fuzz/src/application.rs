@@ -8,6 +8,7 @@ use anabranch_core::app::{
     Settings,
 };
 use anabranch_core::etx;
+use anabranch_core::http1::Limits;
 use anabranch_core::{Fields, Instant, Lane, Protocol};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, UPGRADE};
@@ -22,22 +23,69 @@ pub enum Echo {
     Streamed,
 }
 
+/// How narrow limits are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Width {
+    /// Small enough to be met by chance, and wide enough for a conversation.
+    Small,
+    /// Met by nearly everything.
+    Tiny,
+    /// Some of them tiny, the others out of reach: which is met first changes.
+    Uneven,
+    /// As users have them.
+    Default,
+}
+
+impl Width {
+    /// One of them for each value of the two highest bits, the first for 0.
+    #[must_use]
+    pub fn chosen_by(byte: u8) -> Self {
+        [Self::Small, Self::Tiny, Self::Uneven, Self::Default][usize::from(byte >> 6)]
+    }
+}
+
 /// The application, with limits small enough to be met by chance.
 #[must_use]
 pub fn http(echo: Echo) -> impl Protocol {
+    limited(echo, Width::Small, Width::Small)
+}
+
+/// The application, with such limits for heads, and such for bodies and answers.
+#[must_use]
+pub fn limited(echo: Echo, heads: Width, bodies: Width) -> impl Protocol {
     let mut settings = Settings::default();
-    settings.limits.max_request_line_bytes = 64;
-    settings.limits.max_fields = 8;
-    settings.limits.max_header_bytes = 256;
-    settings.limits.max_field_line_bytes = 96;
-    settings.limits.max_body_bytes = 128;
-    settings.limits.max_chunk_line_bytes = 16;
-    settings.limits.max_chunk_extension_bytes = 24;
-    settings.limits.max_discard_bytes = 32;
-    settings.limits.max_output_bytes = 512;
-    settings.limits.max_window_bytes = 16;
-    settings.limits.max_requests = Some(12);
+    limit_heads(&mut settings.limits, heads);
+    limit_bodies(&mut settings.limits, bodies);
     Http::new(Everything { echo }).with_settings(settings)
+}
+
+fn limit_heads(limits: &mut Limits, width: Width) {
+    let (line, fields, section, field_line) = match width {
+        Width::Small => (64, 8, 256, 96),
+        Width::Tiny => (20, 2, 24, 20),
+        Width::Uneven => (16, 1, 64, 64),
+        Width::Default => return,
+    };
+    limits.max_request_line_bytes = line;
+    limits.max_fields = fields;
+    limits.max_header_bytes = section;
+    limits.max_field_line_bytes = field_line;
+}
+
+fn limit_bodies(limits: &mut Limits, width: Width) {
+    let (body, chunk_line, extensions, discard, output, window, requests) = match width {
+        Width::Small => (128, 16, 24, 32, 512, 16, 12),
+        Width::Tiny => (4, 2, 1, 1, 1, 1, 2),
+        Width::Uneven => (1024, 3, 1024, 0, 1, 1024, 1024),
+        Width::Default => return,
+    };
+    limits.max_body_bytes = body;
+    limits.max_chunk_line_bytes = chunk_line;
+    limits.max_chunk_extension_bytes = extensions;
+    limits.max_discard_bytes = discard;
+    limits.max_output_bytes = output;
+    limits.max_window_bytes = window;
+    limits.max_requests = Some(requests);
 }
 
 struct Everything {

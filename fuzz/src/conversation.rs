@@ -5,20 +5,28 @@ use std::time::Duration;
 use anabranch_core::testing::Rig;
 use anabranch_core::{CloseReason, Flow, Protocol, ReadOperation};
 
-use crate::application::{Echo, http};
+use crate::application::{Echo, Width, limited};
 
-/// The first byte says how reads are cut, the second how writes are; the rest is what the peer sends before it shuts its
-/// half down.
+/// The first byte says how reads are cut and how narrow the limits of heads are, the second how writes are cut and how
+/// narrow the limits of bodies and answers are: the two highest bits are the [`Width`], the others the cut. The rest is what
+/// the peer sends before it shuts its half down.
 pub fn check(data: &[u8]) {
     let [read, write, sent @ ..] = data else { return };
-    let whole = converse(&http(Echo::Whole), sent, usize::MAX, usize::MAX);
-    let cut = converse(&http(Echo::Whole), sent, usize::from(*read).max(1), usize::from(*write).max(1));
+    let protocol = |echo| limited(echo, Width::chosen_by(*read), Width::chosen_by(*write));
+    let (read, write) = (cut(*read), cut(*write));
+    let whole = converse(&protocol(Echo::Whole), sent, usize::MAX, usize::MAX);
+    let cut = converse(&protocol(Echo::Whole), sent, read, write);
     assert_eq!(
         (String::from_utf8_lossy(&cut.0), cut.1),
         (String::from_utf8_lossy(&whole.0), whole.1),
         "cut into reads of {read} and writes of {write}, left; whole, right"
     );
-    let _ = converse(&http(Echo::Streamed), sent, usize::from(*read).max(1), usize::from(*write).max(1));
+    let _ = converse(&protocol(Echo::Streamed), sent, read, write);
+}
+
+/// The six lower bits, at least one byte.
+fn cut(byte: u8) -> usize {
+    usize::from(byte & 0x3f).max(1)
 }
 
 /// Plays a whole conversation, with every job run and all time passed that it asks for.

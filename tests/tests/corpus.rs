@@ -36,7 +36,7 @@ macro_rules! targets {
     };
 }
 
-targets! { conversation operations head chunked etx lifecycle }
+targets! { conversation operations head chunked etx duplex lifecycle }
 
 #[test]
 fn every_difference_from_http_net_that_is_listed_is_there() {
