@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Service: &mut Request ──► Outcome          written once, run under every model
+//!   Router: Service              one made of routes: path, method, Content-Type
 //!   Http: Protocol ──► Serve: Flow             the service behind http1::Connection, one a connection
 //!   Body ◄── BodySource, Sender                answers made while they are sent
 //!   Incoming ──► handler, future, lane         requests read while they come
@@ -23,6 +24,7 @@ mod progress;
 mod queue;
 mod request;
 mod response;
+mod router;
 mod serve;
 mod service;
 mod track;
@@ -42,6 +44,10 @@ pub use outcome::{
 pub use pipe::{Incoming, Sender, TrySendError};
 pub use request::Request;
 pub use response::Response;
+pub use router::{
+    Endpoint, Missed, OptionsRequests, Overlap, PatternFault, RouteError, RouteName, Router, RouterBuilder,
+    percent_decoded,
+};
 pub use service::{Context, Service, ServiceFn, service_fn};
 
 // What a server is configured with: bindings and programs need no other part of the protocol.
