@@ -151,7 +151,7 @@ fn keep_alive_get_allocates_nothing() {
 
 #[test]
 fn route_is_matched_without_an_allocation() {
-    fn hello(request: &mut Request, name: &str) -> Response {
+    fn hello(request: &Request, name: &str) -> Response {
         assert!(request.parameter(name).is_some_and(|text| !text.is_empty()));
         Response::typed("text/plain", "Hello, World!")
     }
