@@ -100,6 +100,7 @@ pub(super) fn commit_over_the_limit_is_refused(model: &Model) {
     let mut client = server.connect();
     let deep = "[".repeat(65);
     commit(&mut client, &deep).has_status(400);
+    drop(client);
     server.lives();
 }
 
