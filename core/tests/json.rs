@@ -165,6 +165,9 @@ fn error_says_where_and_what() {
             "at byte 9, line 1, column 6: no such escape: \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX are those there are",
         ),
         (b"\"\xc3\"", "at byte 2, line 1, column 3: not UTF-8"),
+        (b"\"\xc3a\"", "at byte 2, line 1, column 3: not UTF-8"),
+        (b"[1", "at byte 2, line 1, column 3: expected ',' or ']', found the end"),
+        (b"{\"a\":{}", "at byte 7, line 1, column 8: expected ',' or '}', found the end"),
         (b"\"a\xff", "at byte 2, line 1, column 3: not UTF-8"),
         (b"\"\xed\xa0\x80\"", "at byte 2, line 1, column 3: not UTF-8"),
         (b"\xff", "at byte 0, line 1, column 1: expected a value, found byte 0xff"),
@@ -261,7 +264,12 @@ fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
         text[at] = byte;
         text
     });
-    prop_oneof![soup, spoilt]
+    let cut_short = (value(), any::<prop::sample::Index>()).prop_map(|(value, at)| {
+        let mut text = value.to_string().into_bytes();
+        text.truncate(at.index(text.len()));
+        text
+    });
+    prop_oneof![soup, spoilt, cut_short]
 }
 
 fn value() -> impl Strategy<Value = Value> {
