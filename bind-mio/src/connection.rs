@@ -3,14 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-use anabranch_core::drive::{self, Budget, Progress, Readiness};
-use anabranch_core::{AbortReason, CloseReason, Flow, Instant, Turn, Waiting};
 #[cfg(target_os = "linux")]
-use anabranch_core::{ReadOperation, WriteOperation};
+use anabranch_core::ReadOperation;
+use anabranch_core::drive::{self, Budget, Progress, Readiness};
+use anabranch_core::{AbortReason, CloseReason, Flow, Instant, Turn, Waiting, WriteOperation};
 use anabranch_std::host::{Host, Permit, Stop, Workspace};
 use socket2::Socket;
 
 use crate::socket::SocketWire;
+
+/// A connection whose application wakes it in mid-turn has so many turns before others have theirs.
+pub(crate) const TURNS_IN_A_ROW: usize = 4;
 
 /// A flow, its socket, and what is known of that.
 pub(crate) struct Connection {
@@ -47,7 +50,6 @@ impl Connection {
     }
 
     /// Whether it has bytes that its peer has not taken.
-    #[cfg(target_os = "linux")]
     pub(crate) fn wants_write(&self) -> bool {
         self.flow.next_write_operation() == WriteOperation::Write
     }
@@ -117,8 +119,12 @@ impl Connection {
     }
 
     /// Closes it, for that reason.
-    pub(crate) fn close(mut self, reason: CloseReason) {
-        self.permit.end(reason);
+    pub(crate) fn close(self, reason: CloseReason) {
+        let Self { flow, socket, permit, .. } = self;
+        drop(socket);
+        permit.end(reason);
+        // What the application left with it may panic too.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(flow)));
     }
 }
 

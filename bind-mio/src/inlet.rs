@@ -33,6 +33,14 @@ impl Inlet {
         }
     }
 
+    /// The loop that it leads to dies.
+    #[cfg(test)]
+    pub(crate) fn put_fault(&self) {
+        if let Some(mailbox) = &self.lock().mailbox {
+            mailbox.post(Mail::Fault);
+        }
+    }
+
     /// No more connections come.
     pub(crate) fn close(&self) {
         let mut state = self.lock();

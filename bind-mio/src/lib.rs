@@ -49,12 +49,17 @@ mod config;
 mod connection;
 mod doors;
 mod inlet;
+#[cfg(not(loom))]
+#[expect(unreachable_pub, reason = "tests/loom.rs reaches it")]
 mod mailbox;
+#[cfg(loom)]
+pub mod mailbox;
 mod models;
 mod reactor;
 #[cfg(target_os = "linux")]
 mod shared;
 mod socket;
+mod sync;
 mod table;
 mod wakers;
 mod workers;

@@ -20,67 +20,90 @@
 //! reactor's sleep will end by that deadline anyway.
 
 use std::fmt;
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 
 use anabranch_core::Instant;
 use anabranch_std::host::{Bell, Stop};
-use crossbeam_queue::SegQueue;
+
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Ordering, SegQueue, fence};
+
+/// What ends a reactor's sleep.
+pub trait Alarm: Send + Sync {
+    /// Ends it, or the next one.
+    fn sound(&self);
+}
+
+impl Alarm for mio::Waker {
+    fn sound(&self) {
+        // It fails only where the poll is gone, and with it the reactor.
+        let _ = self.wake();
+    }
+}
 
 /// One a reactor.
-pub(crate) struct Mailbox<T> {
+pub struct Mailbox<T, A = mio::Waker> {
     queue: SegQueue<T>,
     state: AtomicU8,
     /// When a sleep that has begun will end by itself, in nanoseconds.
     until: AtomicU64,
     /// The server calls for attention.
     attention: AtomicBool,
-    poll: mio::Waker,
+    /// The reactor is gone.
+    closed: AtomicBool,
+    alarm: A,
 }
 
 const AWAKE: u8 = 0;
 const NOTIFIED: u8 = 1;
 const SLEEPING: u8 = 2;
 
-impl<T> Mailbox<T> {
-    /// For the reactor whose poll reports `token`.
-    pub(crate) fn new(registry: &mio::Registry, token: mio::Token) -> io::Result<Self> {
-        Ok(Self {
+impl<T, A: Alarm> Mailbox<T, A> {
+    /// For the reactor whose sleep `alarm` ends.
+    pub fn new(alarm: A) -> Self {
+        Self {
             queue: SegQueue::new(),
             state: AtomicU8::new(AWAKE),
             until: AtomicU64::new(0),
             attention: AtomicBool::new(true),
-            poll: mio::Waker::new(registry, token)?,
-        })
+            closed: AtomicBool::new(false),
+            alarm,
+        }
     }
 
     /// Puts `mail` in and sees to it that the reactor looks.
-    pub(crate) fn post(&self, mail: T) {
+    pub fn post(&self, mail: T) {
         self.queue.push(mail);
         self.rouse();
+        self.drop_if_closed();
     }
 
     /// Puts `mail` in, for a reactor that need not look before `due` unless it is awake anyway.
-    pub(crate) fn leave(&self, mail: T, due: Instant) {
+    pub fn leave(&self, mail: T, due: Instant) {
         self.queue.push(mail);
         fence(Ordering::SeqCst);
         if self.until.load(Ordering::Relaxed) >= due.as_nanos() {
             self.rouse();
         }
+        self.drop_if_closed();
+    }
+
+    /// What is posted to a reactor that is gone is dropped, and a connection in it closed.
+    fn drop_if_closed(&self) {
+        if self.closed.load(Ordering::SeqCst) {
+            while self.queue.pop().is_some() {}
+        }
     }
 
     /// Wakes the reactor, if it sleeps.
-    pub(crate) fn rouse(&self) {
+    pub fn rouse(&self) {
         if self.state.swap(NOTIFIED, Ordering::SeqCst) == SLEEPING {
-            // It fails only where the poll is gone, and with it the reactor.
-            let _ = self.poll.wake();
+            self.alarm.sound();
         }
     }
 
     // ---- the reactor's side ----
 
     /// Says that the reactor is going to sleep until `until`; not so when there is mail for it: then it must not.
-    pub(crate) fn prepare(&self, until: Instant) -> bool {
+    pub fn prepare(&self, until: Instant) -> bool {
         self.until.store(until.as_nanos(), Ordering::Relaxed);
         let sleeps = self.state.compare_exchange(AWAKE, SLEEPING, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         fence(Ordering::SeqCst);
@@ -89,35 +112,41 @@ impl<T> Mailbox<T> {
     }
 
     /// The reactor is awake: what was posted until here is what it takes now.
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.state.swap(AWAKE, Ordering::SeqCst);
         self.until.store(0, Ordering::Relaxed);
     }
 
+    /// The reactor is gone: mail is dropped from here on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.drop_if_closed();
+    }
+
     /// The next piece of mail.
-    pub(crate) fn take(&self) -> Option<T> {
+    pub fn take(&self) -> Option<T> {
         self.queue.pop()
     }
 
     /// Whether the server calls for attention.
-    pub(crate) fn wants_attention(&self) -> bool {
+    pub fn wants_attention(&self) -> bool {
         self.attention.load(Ordering::Acquire)
     }
 
     /// Whether the server called for attention; from here on it has it.
-    pub(crate) fn give_attention(&self) -> bool {
+    pub fn give_attention(&self) -> bool {
         self.wants_attention() && self.attention.swap(false, Ordering::AcqRel)
     }
 }
 
-impl<T: Send> Bell for Mailbox<T> {
+impl<T: Send, A: Alarm> Bell for Mailbox<T, A> {
     fn ring(&self, _: Stop) {
         self.attention.store(true, Ordering::Release);
         self.rouse();
     }
 }
 
-impl<T> fmt::Debug for Mailbox<T> {
+impl<T, A> fmt::Debug for Mailbox<T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mailbox").field("waiting", &self.queue.len()).finish_non_exhaustive()
     }

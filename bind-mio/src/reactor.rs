@@ -13,8 +13,8 @@
 //!                                                             Finished: closed
 //! ```
 //!
-//! Sockets are registered once, for both directions and edge-triggered: a connection costs one epoll_ctl(2) in its life. What
-//! an edge said is kept in its [`Readiness`] until a turn has used it up; a flow that yields is not read, and its peer is
+//! Sockets are registered once, edge-triggered: a connection costs one epoll_ctl(2) in its life, and another if ever its peer
+//! does not take what it is sent. What an edge said is kept in its [`Readiness`] until a turn has used it up; a flow that yields is not read, and its peer is
 //! held up by its own window. Nothing on the way of a request takes a lock.
 //!
 //! [`Readiness`]: anabranch_core::drive::Readiness
@@ -29,13 +29,13 @@ use std::time::Duration;
 use anabranch_core::drive::{Progress, Readiness};
 use anabranch_core::lifecycle::AcceptErrorKind;
 use anabranch_core::timer::Timers;
-use anabranch_core::{CloseReason, Instant};
+use anabranch_core::{AbortReason, CloseReason, Instant};
 use anabranch_std::host::{Admitted, Host, Ring, Stop, Workspace};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, TURNS_IN_A_ROW};
 use crate::doors::{Accepted, Close, Door, Doors};
 use crate::inlet::Inlet;
 use crate::mailbox::Mailbox;
@@ -54,6 +54,9 @@ pub(crate) enum Mail {
     NoMoreArrivals,
     /// A worker took turns with this connection.
     Returned(Place, Connection, Progress),
+    /// The loop is to die.
+    #[cfg(test)]
+    Fault,
 }
 
 /// Who takes the turns.
@@ -90,6 +93,8 @@ pub(crate) struct Reactor {
     now: Instant,
     /// What the connections were last told.
     stop: Stop,
+    /// What is to be done by workers.
+    outbox: Vec<Work>,
     /// The workers are behind: what is queued waits until one of them is back.
     stalled: bool,
 }
@@ -106,8 +111,18 @@ struct Slot {
     state: State,
     /// In the queue.
     queued: bool,
+    watched: Watched,
     /// Its own waker, from when it first waited for its application on; kept for whoever has the place next.
     own: Option<Box<Own>>,
+}
+
+/// What the poll says of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Watched {
+    /// That there is input, or an end.
+    Input,
+    /// That there is room for output too: from when there first was none.
+    Both,
 }
 
 enum State {
@@ -130,7 +145,7 @@ impl Reactor {
     /// When the system gives no descriptor.
     pub(crate) fn new(host: &Arc<Host>, read_bytes: usize, source: Source, hands: Hands) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mailbox = Arc::new(Mailbox::new(poll.registry(), MAIL)?);
+        let mailbox = Arc::new(Mailbox::new(mio::Waker::new(poll.registry(), MAIL)?));
         let (doors, arrivals) = match source {
             Source::Doors { doors, close } => {
                 for (number, door) in doors.iter().enumerate() {
@@ -156,10 +171,11 @@ impl Reactor {
             timers: Timers::new(now),
             queue: VecDeque::new(),
             workspace: Workspace::new(read_bytes),
-            common: Common::new(mailbox.clone()),
+            common: Common::new(),
             mailbox,
             now,
             stop: Stop::Running,
+            outbox: Vec::new(),
             stalled: false,
         })
     }
@@ -188,6 +204,7 @@ impl Reactor {
                 self.handle_due(Place::of_key(key));
             }
             self.handle_queue();
+            self.send();
         }
     }
 
@@ -239,7 +256,7 @@ impl Reactor {
                 note(events, event);
                 *wanted = true;
                 if let Some(own) = &slot.own {
-                    own.note();
+                    own.state().note();
                 }
             }
         }
@@ -249,11 +266,14 @@ impl Reactor {
         match mail {
             Mail::Arrived(admitted) => self.welcome(admitted),
             Mail::NoMoreArrivals => self.arrivals = Arrivals::Over,
+            #[cfg(test)]
+            Mail::Fault => panic!("the loop dies, as it is meant to"),
             Mail::Woken(place) => {
                 // Whoever had the place may be gone: then this is for nothing, and harmless.
                 let Some(slot) = self.slots.get_mut(place) else { return };
                 if let Some(own) = &slot.own {
-                    own.heard();
+                    own.state().heard();
+                    own.state().note();
                 }
                 match &mut slot.state {
                     State::Here(_) => self.enqueue(place),
@@ -303,9 +323,10 @@ impl Reactor {
         let connection = Connection::new(flow, connection.socket, permit);
         let fd = connection.socket().as_raw_fd();
         let own = None;
-        let place = self.slots.insert(Slot { state: State::Here(connection), queued: false, own });
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if self.poll.registry().register(&mut SourceFd(&fd), self.slots.token(place), both).is_err() {
+        let watched = Watched::Input;
+        let place = self.slots.insert(Slot { state: State::Here(connection), queued: false, watched, own });
+        let token = self.slots.token(place);
+        if self.poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE).is_err() {
             // Out of something, like accept(2) may be.
             drop(self.slots.remove(place));
             return host.accept_failed_as(listener, AcceptErrorKind::Exhausted);
@@ -352,10 +373,7 @@ impl Reactor {
     fn serve(&mut self, place: Place) {
         match &self.hands {
             Hands::Own => self.turn(place),
-            Hands::Workers(ring) => {
-                let ring = ring.clone();
-                self.hand_over(place, &ring);
-            }
+            Hands::Workers(_) => self.hand_over(place),
         }
     }
 
@@ -365,21 +383,31 @@ impl Reactor {
         let Self { host, workspace, slots, common, now, mailbox, .. } = self;
         let Some(slot) = slots.get_mut(place) else { return };
         let State::Here(connection) = &mut slot.state else { return };
-        let waker = slot.own.as_ref().map_or(common.waker(), |own| own.waker());
-        let mut progress = connection.turn(host, workspace, *now, waker);
-        if slot.own.is_none() && !matches!(progress, Progress::Finished(_)) {
-            if connection.waits_for_application() {
-                // Its application has to know whom to wake, and is told in one more turn.
-                let own = slot.own.insert(Box::new(Own::new(mailbox.clone(), place)));
+        let mut progress = Progress::Again;
+        for _ in 0..TURNS_IN_A_ROW {
+            let is_woken;
+            if let Some(own) = &slot.own {
+                own.state().begin();
                 progress = connection.turn(host, workspace, *now, own.waker());
-            } else if common.was_woken() {
-                progress = Progress::Again;
+                is_woken = own.state().end();
+            } else {
+                progress = connection.turn(host, workspace, *now, common.waker());
+                let waits = connection.waits_for_application();
+                if waits {
+                    // Its application has to know whom to wake, and is told in one more turn.
+                    slot.own = Some(Box::new(Own::new(mailbox.clone(), place)));
+                }
+                is_woken = common.was_woken() || waits;
             }
+            if progress != Progress::Blocked || !is_woken {
+                return self.settle(place, progress);
+            }
+            progress = Progress::Again;
         }
         self.settle(place, progress);
     }
 
-    fn hand_over(&mut self, place: Place, ring: &Ring<Work>) {
+    fn hand_over(&mut self, place: Place) {
         let Some(slot) = self.slots.get_mut(place) else { return };
         let own = slot.own.get_or_insert_with(|| Box::new(Own::new(self.mailbox.clone(), place)));
         let away = State::Away { events: Readiness::default(), wanted: false };
@@ -390,11 +418,19 @@ impl Reactor {
             }
             return;
         };
-        own.begin();
-        let work = Work { place, connection, own: own.share() };
-        if let Err(work) = ring.push(work) {
-            // The workers are behind: with the next that comes back, or another event, it is tried again.
-            slot.state = State::Here(work.connection);
+        own.state().leave();
+        self.outbox.push(Work { place, connection, own: own.share() });
+    }
+
+    /// Hands over what is to be done by workers, who are woken for all of it at once.
+    fn send(&mut self) {
+        let Hands::Workers(ring) = &self.hands else { return };
+        ring.push_all(&mut self.outbox);
+        for Work { place, connection, .. } in std::mem::take(&mut self.outbox) {
+            // The workers are behind: when one of them is back, it is tried again.
+            if let Some(slot) = self.slots.get_mut(place) {
+                slot.state = State::Here(connection);
+            }
             self.stalled = true;
             self.enqueue(place);
         }
@@ -406,14 +442,35 @@ impl Reactor {
             Progress::Finished(reason) => self.close(place, reason),
             Progress::Again => self.enqueue(place),
             Progress::Blocked => {
-                let Some(slot) = self.slots.get_mut(place) else { return };
-                let State::Here(connection) = &slot.state else { return };
-                let due = connection.deadline();
-                // Only to earlier: what moves to later is found out when the earlier comes due.
-                if due != Instant::NEVER && self.timers.get(place.key()).is_none_or(|set| due < set) {
-                    self.timers.set(place.key(), due);
-                }
+                self.watch_output(place);
+                self.set_timer(place);
             }
+        }
+    }
+
+    /// Has the poll say when there is room for output, once there is none: most connections never need it.
+    fn watch_output(&mut self, place: Place) {
+        let token = self.slots.token(place);
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        let State::Here(connection) = &slot.state else { return };
+        if slot.watched == Watched::Both || !connection.wants_write() {
+            return;
+        }
+        slot.watched = Watched::Both;
+        let fd = connection.socket().as_raw_fd();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().reregister(&mut SourceFd(&fd), token, both).is_err() {
+            // Out of memory: nobody would hear when its peer reads again.
+            self.close(place, CloseReason::Aborted(AbortReason::Driver));
+        }
+    }
+
+    fn set_timer(&mut self, place: Place) {
+        let Some(Slot { state: State::Here(connection), .. }) = self.slots.get_mut(place) else { return };
+        let due = connection.deadline();
+        // Only to earlier: what moves to later is found out when the earlier comes due.
+        if due != Instant::NEVER && self.timers.get(place.key()).is_none_or(|set| due < set) {
+            self.timers.set(place.key(), due);
         }
     }
 
@@ -423,6 +480,12 @@ impl Reactor {
         if let Some(Slot { state: State::Here(connection), .. }) = self.slots.remove(place) {
             connection.close(reason);
         }
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        self.mailbox.close();
     }
 }
 

@@ -5,30 +5,28 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Wake, Waker};
 
 use crate::mailbox::Mailbox;
 use crate::reactor::Mail;
 use crate::table::Place;
 
-/// The waker of connections that have none of their own.
+/// The waker of connections that have none of their own. It is heard within a turn only: a connection that waits for its
+/// application beyond that has another by then.
 #[derive(Debug)]
 pub(crate) struct Common {
-    state: Arc<CommonState>,
+    woken: Arc<Woken>,
     waker: Waker,
 }
 
-#[derive(Debug)]
-struct CommonState {
-    woken: AtomicBool,
-    mailbox: Arc<Mailbox<Mail>>,
-}
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
 
 impl Common {
-    pub(crate) fn new(mailbox: Arc<Mailbox<Mail>>) -> Self {
-        let state = Arc::new(CommonState { woken: AtomicBool::new(false), mailbox });
-        Self { waker: Waker::from(state.clone()), state }
+    pub(crate) fn new() -> Self {
+        let woken = Arc::<Woken>::default();
+        Self { waker: Waker::from(woken.clone()), woken }
     }
 
     pub(crate) const fn waker(&self) -> &Waker {
@@ -37,18 +35,17 @@ impl Common {
 
     /// Whether it was woken since this was last asked.
     pub(crate) fn was_woken(&self) -> bool {
-        self.state.woken.load(Ordering::Acquire) && self.state.woken.swap(false, Ordering::AcqRel)
+        self.woken.0.load(Ordering::Acquire) && self.woken.0.swap(false, Ordering::AcqRel)
     }
 }
 
-impl Wake for CommonState {
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+        self.0.store(true, Ordering::Release);
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        self.mailbox.rouse();
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -59,19 +56,35 @@ pub(crate) struct Own {
 }
 
 /// What those who wake share with the reactor, and with the worker that has the connection.
+///
+/// ```text
+///            wake: by mail                        begin
+///   ┌──────┐ ────────────► ┌────────┐ ──────────────────────────► ┌─────────┐ ── wake ──► ┌───────────────┐
+///   │ Idle │               │ Posted │                             │ In turn │             │ Woken in turn │
+///   └──────┘ ◄──────────── └────────┘      ┌── begin, from Idle ─► └────┬────┘             └───────┬───────┘
+///      │  ▲      heard                     │                            │ end                      │ end: again
+///      │  └────────────────────────────────┼────────────────────────────┘                          │
+///      └───────────────────────────────────┘ ◄─────────────────────────────────────────────────────┘
+/// ```
+///
+/// A wake in mid-turn sends no mail: whoever takes the turn takes another.
 pub(crate) struct OwnState {
     place: Place,
     mailbox: Arc<Mailbox<Mail>>,
-    /// The mail is under way.
-    posted: AtomicBool,
+    state: AtomicU8,
     /// Something came for the connection while it was away.
     noted: AtomicBool,
 }
 
+const IDLE: u8 = 0;
+const POSTED: u8 = 1;
+const IN_TURN: u8 = 2;
+const WOKEN: u8 = 3;
+
 impl Own {
     pub(crate) fn new(mailbox: Arc<Mailbox<Mail>>, place: Place) -> Self {
-        let (posted, noted) = (AtomicBool::new(false), AtomicBool::new(false));
-        let state = Arc::new(OwnState { place, mailbox, posted, noted });
+        let (state, noted) = (AtomicU8::new(IDLE), AtomicBool::new(false));
+        let state = Arc::new(OwnState { place, mailbox, state, noted });
         Self { waker: Waker::from(state.clone()), state }
     }
 
@@ -79,20 +92,8 @@ impl Own {
         &self.waker
     }
 
-    /// The mail has come: the next wake sends another.
-    pub(crate) fn heard(&self) {
-        self.state.posted.store(false, Ordering::SeqCst);
-        self.note();
-    }
-
-    /// The connection goes to a worker.
-    pub(crate) fn begin(&self) {
-        self.state.noted.store(false, Ordering::SeqCst);
-    }
-
-    /// Something came for the connection: should it be away, its worker is to say so when it is back.
-    pub(crate) fn note(&self) {
-        self.state.noted.store(true, Ordering::SeqCst);
+    pub(crate) fn state(&self) -> &OwnState {
+        &self.state
     }
 
     pub(crate) fn share(&self) -> Arc<OwnState> {
@@ -103,6 +104,31 @@ impl Own {
 impl OwnState {
     pub(crate) fn mailbox(&self) -> &Mailbox<Mail> {
         &self.mailbox
+    }
+
+    /// A turn begins: what was woken for until here is what it will see.
+    pub(crate) fn begin(&self) {
+        self.state.swap(IN_TURN, Ordering::AcqRel);
+    }
+
+    /// The turn is over. Says whether a wake came meanwhile: then another begins.
+    pub(crate) fn end(&self) -> bool {
+        self.state.compare_exchange(IN_TURN, IDLE, Ordering::AcqRel, Ordering::Acquire).is_err()
+    }
+
+    /// The mail has come: the next wake sends another.
+    pub(crate) fn heard(&self) {
+        let _ = self.state.compare_exchange(POSTED, IDLE, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The connection goes to a worker.
+    pub(crate) fn leave(&self) {
+        self.noted.store(false, Ordering::SeqCst);
+    }
+
+    /// Something came for the connection: should it be away, its worker is to say so when it is back.
+    pub(crate) fn note(&self) {
+        self.noted.store(true, Ordering::SeqCst);
     }
 
     /// Whether something came for the connection since it went away.
@@ -117,7 +143,12 @@ impl Wake for OwnState {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.posted.swap(true, Ordering::SeqCst) {
+        let next = |state| match state {
+            IDLE => Some(POSTED),
+            IN_TURN => Some(WOKEN),
+            _ => None,
+        };
+        if self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) == Ok(IDLE) {
             self.mailbox.post(Mail::Woken(self.place));
         }
     }

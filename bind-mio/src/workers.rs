@@ -6,7 +6,8 @@
 //!                      └── budget spent ─┘
 //! ```
 //!
-//! A connection that comes back with nothing to do need not wake the loop: see [`Mailbox::leave`].
+//! A connection that comes back with nothing to do but wait for its peer to speak need not wake the loop: see
+//! [`Mailbox::leave`].
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -14,7 +15,7 @@ use std::task::Waker;
 use anabranch_core::drive::Progress;
 use anabranch_std::host::{Host, Ring, Stop, Workspace};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, TURNS_IN_A_ROW};
 use crate::reactor::Mail;
 use crate::table::Place;
 use crate::wakers::OwnState;
@@ -38,10 +39,20 @@ pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
         let waker = Waker::from(own.clone());
         let now = host.clock().now();
         workspace.anchor_dates(now);
-        let progress = connection.turn(host, &mut workspace, now, &waker);
+        let mut progress = Progress::Again;
+        for _ in 0..TURNS_IN_A_ROW {
+            own.begin();
+            progress = connection.turn(host, &mut workspace, now, &waker);
+            if !own.end() || progress != Progress::Blocked {
+                break;
+            }
+            progress = Progress::Again;
+        }
         let due = connection.deadline();
+        // Output that did not fit is heard of only once the loop has asked for that.
+        let only_listens = progress == Progress::Blocked && !connection.wants_write();
         let mail = Mail::Returned(place, connection, progress);
-        if progress == Progress::Blocked && host.stop() == Stop::Running {
+        if only_listens && host.stop() == Stop::Running {
             own.mailbox().leave(mail, due);
             // In this order: either the loop finds the mail when it looks for what it noted, or it is woken for it.
             if own.was_noted() {

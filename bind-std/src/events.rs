@@ -5,7 +5,7 @@ use std::iter::FusedIterator;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use anabranch_core::lifecycle::Event;
+use anabranch_core::lifecycle::{Event, EventKind};
 
 /// A server's events, as one listener takes them. From [`Handle::events`](crate::Handle::events).
 ///
@@ -29,12 +29,26 @@ struct State {
     waiting: VecDeque<Event>,
     lost: u64,
     closed: bool,
+    /// What the listener wants; `None`: everything.
+    wanted: Option<fn(&EventKind) -> bool>,
+    /// Threads asleep until something arrives.
+    asleep: usize,
 }
 
 impl Events {
     fn new(capacity: usize) -> Self {
         let capacity = capacity.max(1);
         Self { ring: Arc::new(Ring { state: Mutex::default(), arrived: Condvar::new(), capacity }) }
+    }
+
+    /// Only those that `is_wanted`: the others do not wait here, and wake nobody.
+    #[must_use]
+    pub fn only(self, is_wanted: fn(&EventKind) -> bool) -> Self {
+        let mut state = self.ring.lock();
+        state.waiting.retain(|event| is_wanted(&event.kind));
+        state.wanted = Some(is_wanted);
+        drop(state);
+        self
     }
 
     /// The next event, if one waits.
@@ -65,16 +79,19 @@ impl Events {
                 return None;
             }
             let arrived = &self.ring.arrived;
+            state.asleep += 1;
             state = match until {
                 None => arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() {
+                        state.asleep -= 1;
                         return None;
                     }
                     arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+            state.asleep -= 1;
         }
     }
 }
@@ -96,13 +113,20 @@ impl Ring {
 
     fn push(&self, event: Event) {
         let mut state = self.lock();
+        if state.wanted.is_some_and(|is_wanted| !is_wanted(&event.kind)) {
+            return;
+        }
         if state.waiting.len() >= self.capacity {
             state.waiting.pop_front();
             state.lost += 1;
         }
         state.waiting.push_back(event);
+        let is_awaited = state.asleep > 0;
         drop(state);
-        self.arrived.notify_one();
+        // Calling nobody would be a system call all the same.
+        if is_awaited {
+            self.arrived.notify_one();
+        }
     }
 
     fn close(&self) {
@@ -170,7 +194,6 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anabranch_core::lifecycle::EventKind;
 
     fn event(nanos: u64) -> Event {
         Event { at: anabranch_core::Instant::from_nanos(nanos), kind: EventKind::Resumed }
@@ -186,6 +209,17 @@ mod tests {
         assert_eq!(first.map(|event| event.at.as_nanos()).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(second.map(|event| event.at.as_nanos()).collect::<Vec<_>>(), [2]);
         assert_eq!(hub.subscribe().count(), 0);
+    }
+
+    #[test]
+    fn listener_hears_only_what_it_wants_from_the_beginning_on() {
+        let hub = Hub::new(8);
+        hub.tell(event(1));
+        let events = hub.subscribe().only(|kind| *kind != EventKind::Resumed);
+        hub.tell(event(2));
+        hub.tell(Event { at: anabranch_core::Instant::from_nanos(3), kind: EventKind::Suspended });
+        hub.close();
+        assert_eq!(events.map(|event| event.at.as_nanos()).collect::<Vec<_>>(), [3]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Shared {
         // A flow that panics breaks a law; that must cost its own connection and nobody else's. What it was lent is
         // dropped with it.
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            if let Some((mut flow, connection, mut permit)) = admitted.connect(host.clock().now()) {
+            if let Some((mut flow, connection, permit)) = admitted.connect(host.clock().now()) {
                 // The socket is closed in there, before the permit says so.
                 permit.end(carry(&mut *flow, connection.socket, environment, parker, attend));
             }

@@ -84,7 +84,10 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode, ServeError> {
             }
         }
     })?;
-    let events = handle.events();
+    let mut events = handle.events();
+    if !log::tells_connections() {
+        events = events.only(log::is_rare);
+    }
     let teller = thread::Builder::new()
         .name("log".into())
         .spawn(move || events.for_each(|event| log::event(&event)))?;

@@ -133,7 +133,17 @@ impl Output {
         }
     }
 
-    fn advance_within(&mut self, mut count: usize) {
+    fn advance_within(&mut self, count: usize) {
+        self.pass(count);
+        if self.is_empty() {
+            self.clear();
+        } else if self.sent >= KEPT_CAPACITY.max(self.buffer.len() / 2) {
+            // Also between pieces that were passed on: of an answer that never stands still, their framing stays behind.
+            self.compact();
+        }
+    }
+
+    fn pass(&mut self, mut count: usize) {
         while let Some((offset, data)) = self.inserts.front_mut() {
             let before = *offset - self.sent;
             if count < before {
@@ -153,11 +163,6 @@ impl Output {
         }
         debug_assert!(self.sent + count <= self.buffer.len(), "no more is sent than was offered");
         self.sent = (self.sent + count).min(self.buffer.len());
-        if self.sent == self.buffer.len() {
-            self.clear();
-        } else if self.sent >= KEPT_CAPACITY.max(self.buffer.len() / 2) {
-            self.compact();
-        }
     }
 
     /// Moves up to `max` bytes from the front into owned chunks.
@@ -283,5 +288,31 @@ mod tests {
         let mut slices = [IoSlice::new(&[]); 4];
         assert_eq!(output.slices(&mut slices), 3);
         assert_eq!(slices[1].as_ptr(), data.as_ptr());
+    }
+
+    #[test]
+    fn answer_that_is_never_all_out_leaves_nothing_behind() {
+        let mut output = Output::default();
+        let (mut expected, mut sent) = (Vec::new(), Vec::new());
+        let mut more = |output: &mut Output, piece: u32| {
+            let (size, data) = (format!("{piece:06x}\r\n"), vec![piece as u8; INSERT_THRESHOLD]);
+            output.buffer().extend_from_slice(size.as_bytes());
+            output.push(Bytes::from(data.clone()));
+            expected.extend([size.into_bytes(), data].concat());
+        };
+        let count = 8 + INSERT_THRESHOLD;
+        more(&mut output, 0);
+        for piece in 1..10_000 {
+            more(&mut output, piece);
+            sent.extend_from_slice(&offered(&output)[..count]);
+            output.advance(count);
+            assert!(
+                output.buffer.capacity() <= 4 * KEPT_CAPACITY,
+                "{} after {piece}",
+                output.buffer.capacity()
+            );
+        }
+        sent.extend(offered(&output));
+        assert!(sent == expected, "what is sent is what was pushed, in its order");
     }
 }

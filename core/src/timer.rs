@@ -48,7 +48,7 @@ use core::fmt;
 
 use crate::time::Instant;
 
-/// Deadlines by key. Keys are small numbers, dense as those of a slab: memory is 24 bytes for each up to the largest.
+/// Deadlines by key. Keys are small numbers, dense as those of a slab: memory is 16 bytes for each up to the largest.
 pub struct Timers {
     nodes: Vec<Node>,
     levels: [Level; LEVELS],
@@ -63,16 +63,21 @@ pub struct Timers {
 #[derive(Clone, Copy)]
 struct Node {
     at: Instant,
+    /// The key before it; or, for the first of a list, [`FIRST`] and which list that is; or [`NONE`], where it is not set.
     previous: u32,
     next: u32,
-    place: Place,
 }
 
+/// A list: of a slot, or of those that are due.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Unset,
-    Due,
-    Slot { level: u8, slot: u8 },
+struct List(u32);
+
+impl List {
+    const DUE: Self = Self((LEVELS * SLOTS) as u32);
+
+    const fn slot(level: u32, slot: u32) -> Self {
+        Self(level << SLOT_BITS | slot)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -88,7 +93,9 @@ const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const TICK_BITS: u32 = 20;
 const NONE: u32 = u32::MAX;
-const UNSET: Node = Node { at: Instant::NEVER, previous: NONE, next: NONE, place: Place::Unset };
+/// Keys are smaller.
+const FIRST: u32 = 1 << 31;
+const UNSET: Node = Node { at: Instant::NEVER, previous: NONE, next: NONE };
 
 impl Timers {
     /// None set. `now` is where time begins.
@@ -106,9 +113,9 @@ impl Timers {
     /// `key` is due at `at`, and at no other time that was set before.
     ///
     /// # Panics
-    /// For keys from `u32::MAX` on.
+    /// For keys from 2³¹ on.
     pub fn set(&mut self, key: usize, at: Instant) {
-        assert!(key < NONE as usize, "a key is a small number");
+        assert!(key < FIRST as usize, "a key is a small number");
         self.clear(key);
         if at == Instant::NEVER {
             return;
@@ -135,7 +142,7 @@ impl Timers {
     /// When `key` is due, if it is set.
     #[must_use]
     pub fn get(&self, key: usize) -> Option<Instant> {
-        self.nodes.get(key).filter(|node| node.place != Place::Unset).map(|node| node.at)
+        self.nodes.get(key).filter(|node| node.previous != NONE).map(|node| node.at)
     }
 
     /// When to [`pop`](Self::pop) next: when the first key is due, to the tick, or earlier, when a slot is to be dealt out.
@@ -183,48 +190,47 @@ impl Timers {
     /// Enters `key`, whose node says when it is due.
     fn place(&mut self, key: u32) {
         let tick = tick_of(self.nodes[key as usize].at);
-        let place = if tick <= self.elapsed {
-            Place::Due
+        let list = if tick <= self.elapsed {
+            List::DUE
         } else {
             // The level is that of the highest digit in which it differs from the present: below that, slots have passed.
             let level = (self.elapsed ^ tick).ilog2() / SLOT_BITS;
-            Place::Slot { level: level as u8, slot: slot_of(tick, level) as u8 }
+            List::slot(level, slot_of(tick, level) as u32)
         };
-        let head = match place {
-            Place::Slot { level, slot } => {
-                let level = &mut self.levels[usize::from(level)];
-                level.occupied |= 1 << slot;
-                &mut level.heads[usize::from(slot)]
-            }
-            Place::Due | Place::Unset => &mut self.due,
-        };
-        let next = core::mem::replace(head, key);
+        let next = core::mem::replace(self.head(list), key);
         if next != NONE {
             self.nodes[next as usize].previous = key;
         }
         let node = &mut self.nodes[key as usize];
-        (node.previous, node.next, node.place) = (NONE, next, place);
+        (node.previous, node.next) = (FIRST | list.0, next);
+        if let Some(level) = self.levels.get_mut((list.0 >> SLOT_BITS) as usize) {
+            level.occupied |= 1 << (list.0 & (SLOTS as u32 - 1));
+        }
     }
 
     /// Takes `key` out of its list.
     fn unlink(&mut self, key: u32) {
-        let Node { previous, next, place, .. } = self.nodes[key as usize];
+        let Node { previous, next, .. } = self.nodes[key as usize];
         if next != NONE {
             self.nodes[next as usize].previous = previous;
         }
-        if previous != NONE {
+        if previous & FIRST == 0 {
             self.nodes[previous as usize].next = next;
             return;
         }
-        match place {
-            Place::Slot { level, slot } => {
-                let level = &mut self.levels[usize::from(level)];
-                level.heads[usize::from(slot)] = next;
-                if next == NONE {
-                    level.occupied &= !(1 << slot);
-                }
-            }
-            Place::Due | Place::Unset => self.due = next,
+        let list = List(previous & !FIRST);
+        *self.head(list) = next;
+        if next == NONE
+            && let Some(level) = self.levels.get_mut((list.0 >> SLOT_BITS) as usize)
+        {
+            level.occupied &= !(1 << (list.0 & (SLOTS as u32 - 1)));
+        }
+    }
+
+    fn head(&mut self, list: List) -> &mut u32 {
+        match self.levels.get_mut((list.0 >> SLOT_BITS) as usize) {
+            Some(level) => &mut level.heads[list.0 as usize % SLOTS],
+            None => &mut self.due,
         }
     }
 

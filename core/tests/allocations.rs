@@ -200,7 +200,8 @@ fn idle_connection_costs_at_most_288_bytes_whatever_it_did_before() {
         driver.turn(flow, &post("/echo", 2000), usize::MAX);
     };
     serve(&mut *connect(&http));
-    assert!(size_of_val(&*connect(&http)) <= 288, "{} bytes", size_of_val(&*connect(&http)));
+    // As much as an allocator that rounds to 16 bytes, with 8 of its own, makes 256 of.
+    assert!(size_of_val(&*connect(&http)) <= 248, "{} bytes", size_of_val(&*connect(&http)));
     let before = LIVE.get();
     let mut flows: Vec<Box<dyn Flow>> = Vec::with_capacity(1000);
     let table = LIVE.get() - before;

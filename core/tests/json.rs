@@ -50,10 +50,10 @@ impl JsonSink for Build {
     fn event(&mut self, event: JsonEvent<'_>) -> Result<(), Cow<'static, str>> {
         match event {
             JsonEvent::ObjectStart => {
-                self.open.push((Value::Object(Default::default()), std::mem::take(&mut self.name)))
+                self.open.push((Value::Object(Default::default()), std::mem::take(&mut self.name)));
             }
             JsonEvent::ArrayStart => {
-                self.open.push((Value::Array(Vec::new()), std::mem::take(&mut self.name)))
+                self.open.push((Value::Array(Vec::new()), std::mem::take(&mut self.name)));
             }
             JsonEvent::ObjectEnd | JsonEvent::ArrayEnd => {
                 let (value, name) = self.open.pop().unwrap();
@@ -63,7 +63,7 @@ impl JsonSink for Build {
             JsonEvent::Name(name) => name.clone_into(&mut self.name),
             JsonEvent::String(text) => self.place(text.into()),
             JsonEvent::Number(text) => {
-                self.place(serde_json::from_str(text).map_err(|error| error.to_string())?)
+                self.place(serde_json::from_str(text).map_err(|error| error.to_string())?);
             }
             JsonEvent::Bool(value) => self.place(value.into()),
             JsonEvent::Null => self.place(Value::Null),

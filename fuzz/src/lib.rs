@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`conversation`] | cuts, then what a peer sends | the same answers and the same end as uncut (law 9) |
 //! | [`operations`] | a sequence of a driver's calls | no panic, and the rig's laws at every step |
-//! | [`head`] | a request head | what we accept httparse accepts, with the same parts |
+//! | [`head`] | a request head | what httparse and http-net make of it, but for listed differences |
 //! | [`chunked`] | a chunked body | the data and the verdict of a simple decoder |
 //! | [`etx`] | what an ETX-ack peer sends | no panic, the laws, the same answers as uncut |
 //! | [`lifecycle`] | a sequence of a server's events | its promises: limits, order, an end that is the end |

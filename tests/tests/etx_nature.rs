@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anabranch_core::etx::Ack;
+use anabranch_std::host::Binding;
 use anabranch_std::{Config, Listener, Model, serve_protocol};
 use anabranch_tests::poll_server::PollServer;
 use anabranch_tests::task_server::TaskServer;
@@ -25,7 +26,7 @@ fn time_at(address: SocketAddr, clients: usize) -> Duration {
     started.elapsed()
 }
 
-fn time_under(model: Model, clients: usize) -> Duration {
+fn time_under(model: impl Binding, clients: usize) -> Duration {
     let listener = Listener::bind("127.0.0.1:0").unwrap();
     let handle = serve_protocol(&Config::new(model), [listener], Ack::with_delay(DELAY)).unwrap();
     let lasted = time_at(handle.local_addrs()[0], clients);
@@ -104,4 +105,12 @@ fn messages_sent_at_once_are_answered_one_delay_after_another() {
     drop(stream);
     handle.drain(Duration::from_secs(5));
     handle.wait();
+}
+
+#[test]
+fn reactors_serve_all_clients_at_once() {
+    use anabranch_mio::Model;
+    for model in [Model::Reactor, Model::multi_reactor(), Model::reactor_pool(), Model::staged()] {
+        takes_rounds(1, || time_under(model, 12));
+    }
 }

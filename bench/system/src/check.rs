@@ -1,7 +1,7 @@
 //! What the figures have to be, and whether they are.
 
 use crate::metric::{self, Metric};
-use crate::report::Report;
+use crate::report::{PEERS, Report};
 use crate::servers::Kind;
 
 /// One demand on one figure of one server.
@@ -83,7 +83,7 @@ static HOSTILE: &[&str] = &["reactor", "multi-reactor", "reactor-pool", "staged"
 pub fn print(report: &Report) -> bool {
     let mut missed = 0;
     println!("\n| scenario | server | figure | is | bound | |");
-    println!("|---|---|---|--:|---|---|");
+    println!("|---|---|---|---|---|---|");
     let hostile = HOSTILE.iter().flat_map(|server| {
         [
             target("hostile", server, metric::HALF, Most(2048.0, Number)),
@@ -92,49 +92,48 @@ pub fn print(report: &Report) -> bool {
             target("hostile", server, metric::P99_RATIO, Most(2.0, Number)),
         ]
     });
-    for target in TARGETS.iter().map(Target::clone).chain(hostile) {
-        let own = report.value(target.scenario, target.server, target.metric);
-        let (factor, of, at_least) = match &target.bound {
-            Most(factor, of) | Plus(factor, of) => (*factor, of, false),
-            Least(factor, of) => (*factor, of, true),
+    for target in TARGETS.iter().cloned().chain(hostile) {
+        let Target { scenario, server, metric, bound } = target;
+        let (factor, of, sign) = match bound {
+            Most(factor, of) => (factor, of, "at most"),
+            Least(factor, of) => (factor, of, "at least"),
+            Plus(more, of) => (more, of, "at most"),
         };
-        let (other, name) = match of {
-            Number => (Some(1.0), ""),
-            BestPeer => (
-                report.best_peer(target.scenario, &[Kind::Blocking, Kind::Events], target.metric),
-                "the best peer",
-            ),
-            BestBlockingPeer => (
-                report.best_peer(target.scenario, &[Kind::Blocking], target.metric),
-                "the best blocking peer",
-            ),
-            Server(name) => (report.value(target.scenario, name, target.metric), *name),
+        let (other, called) = match of {
+            Number => (None, ""),
+            BestPeer => (report.best_peer(scenario, PEERS, metric), "best peer"),
+            BestBlockingPeer => (report.best_peer(scenario, &[Kind::Blocking], metric), "best blocking peer"),
+            Server(name) => (Some(name), ""),
         };
-        let plus = matches!(target.bound, Plus(..));
-        let bound = other.map(|other| if plus { other + factor } else { other * factor });
-        let says = match (name, plus) {
-            ("", _) => String::new(),
-            (name, true) => format!(" = {name} + {factor}"),
-            (name, false) => format!(" = {factor} × {name}"),
+        let own = report.value(scenario, server, metric);
+        let compared = match (bound, other) {
+            (_, None) => matches!(of, Number).then_some(own).flatten(),
+            (Plus(..), Some(other)) => {
+                report.compare(scenario, (server, other), metric, |own, other| own - other)
+            }
+            (_, Some(other)) => report.compare(scenario, (server, other), metric, |own, other| own / other),
         };
-        let verdict = match own.zip(bound) {
+        let verdict = match compared {
             None => "not measured",
-            Some((own, bound)) if (at_least && own >= bound) || (!at_least && own <= bound) => "met",
+            Some(is) if (sign == "at least" && is >= factor) || (sign == "at most" && is <= factor) => "met",
             Some(_) => {
                 missed += 1;
                 "**missed**"
             }
         };
-        let show = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| target.metric.show(value));
-        println!(
-            "| {} | {} | {} | {} | {} {}{says} | {verdict} |",
-            target.scenario,
-            target.server,
-            target.metric.title,
-            show(own),
-            if at_least { "at least" } else { "at most" },
-            show(bound),
-        );
+        let show = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| metric.show(value));
+        let (is, bound) = match (bound, other) {
+            (_, None) => (String::new(), format!("{sign} {}", metric.show(factor))),
+            (Plus(..), Some(other)) => (
+                format!(" = {other} {:+.2}", compared.unwrap_or_default()),
+                format!("{sign} {factor} above {other}"),
+            ),
+            (_, Some(other)) => (
+                format!(" = {:.2} × {other}", compared.unwrap_or_default()),
+                format!("{sign} {factor} × {}", if called.is_empty() { other } else { called }),
+            ),
+        };
+        println!("| {scenario} | {server} | {} | {}{is} | {bound} | {verdict} |", metric.title, show(own));
     }
     missed == 0
 }

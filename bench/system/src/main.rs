@@ -100,8 +100,8 @@ How to read it:
   switches       context switches of the server for each request
   system calls   counted by perf or strace in a turn of its own, which is not timed
   client busy    of one processor: near 1, the load is the bottleneck and requests/s says little
-  ÷ best peer    the figure divided by the best that a peer has in the same run; ÷ raw by that of the limit,
-                 epoll loops that parse nothing
+  ÷ best peer    the figure divided by that of the peer that is best in it, round by round; ÷ raw by that of the
+                 limit, epoll loops that parse nothing
   errors         wrong answers, broken connections: a server that has any is not to be compared";
 
 fn main() -> ExitCode {
@@ -168,7 +168,7 @@ fn measure(arguments: &Arguments) -> io::Result<bool> {
                 let engine = engines[(turn + round) % engines.len()];
                 eprintln!("{}: round {} of {rounds}: {}", scenario.name, round + 1, engine.name);
                 match attempt(|| scenario.measure(engine, &setting)) {
-                    Ok(turn) => report.add(&scenario, engine, turn),
+                    Ok(turn) => report.add(&scenario, engine, round, turn),
                     Err(error) => fail(&mut report, &scenario, engine, &error),
                 }
             }

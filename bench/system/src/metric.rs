@@ -81,6 +81,11 @@ impl Metric {
         })
     }
 
+    /// Whether a single turn says little.
+    pub fn is_sampled(&self) -> bool {
+        self.over_turns == Mean
+    }
+
     pub fn show(&self, value: f64) -> String {
         format!("{value:.*}", self.decimals)
     }

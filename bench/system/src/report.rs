@@ -8,12 +8,16 @@ use crate::servers::{Engine, Kind};
 struct Row {
     scenario: &'static str,
     engine: &'static Engine,
-    turns: Vec<Turn>,
+    /// Each with the round that it belongs to.
+    turns: Vec<(usize, Turn)>,
     /// What was counted in a turn of its own.
     counted: Turn,
     /// Why there is less than there should be.
     failed: Vec<String>,
 }
+
+/// Whom a server is compared with, besides the limit.
+pub const PEERS: &[Kind] = &[Kind::Blocking, Kind::Events];
 
 #[derive(Default)]
 pub struct Report {
@@ -21,8 +25,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn add(&mut self, scenario: &Scenario, engine: &'static Engine, turn: Turn) {
-        self.row(scenario, engine).turns.push(turn);
+    pub fn add(&mut self, scenario: &Scenario, engine: &'static Engine, round: usize, turn: Turn) {
+        self.row(scenario, engine).turns.push((round, turn));
     }
 
     pub fn add_counted(&mut self, scenario: &Scenario, engine: &'static Engine, turn: Turn) {
@@ -49,16 +53,42 @@ impl Report {
         self.of(scenario).find(|row| row.engine.name == engine)?.value(metric)
     }
 
-    /// The best figure that a peer of such a kind has.
-    pub fn best_peer(&self, scenario: &str, kinds: &[Kind], metric: Metric) -> Option<f64> {
+    /// The peer of such a kind that has the best figure.
+    pub fn best_peer(&self, scenario: &str, kinds: &[Kind], metric: Metric) -> Option<&'static str> {
         let values = self
             .of(scenario)
             .filter(|row| kinds.contains(&row.engine.kind))
-            .filter_map(|row| row.value(metric));
-        match metric.better {
-            Better::More => values.max_by(f64::total_cmp),
-            Better::Less => values.min_by(f64::total_cmp),
+            .filter_map(|row| Some((row.engine.name, row.value(metric)?)));
+        let best = match metric.better {
+            Better::More => values.max_by(|one, other| one.1.total_cmp(&other.1)),
+            Better::Less => values.min_by(|one, other| one.1.total_cmp(&other.1)),
+        };
+        best.map(|(name, _)| name)
+    }
+
+    /// How a figure of one server stands to that of another: compared round by round, so that a machine that is slower in
+    /// one round than in the next is so for both.
+    pub fn compare(
+        &self,
+        scenario: &str,
+        (own, other): (&str, &str),
+        metric: Metric,
+        how: impl Fn(f64, f64) -> f64,
+    ) -> Option<f64> {
+        let row = |name| self.of(scenario).find(|row| row.engine.name == name);
+        let (own, other) = (row(own)?, row(other)?);
+        let rounds: Vec<f64> = own
+            .turns
+            .iter()
+            .filter_map(|(round, turn)| {
+                let (_, others) = other.turns.iter().find(|(of, _)| of == round)?;
+                Some(how(figure(turn, metric)?, figure(others, metric)?))
+            })
+            .collect();
+        if metric.is_sampled() || rounds.is_empty() {
+            return Some(how(own.value(metric)?, other.value(metric)?));
         }
+        metric.over_turns(rounds)
     }
 
     fn of<'a>(&'a self, scenario: &'a str) -> impl Iterator<Item = &'a Row> {
@@ -83,22 +113,20 @@ impl Report {
             let mut cells: Vec<String> =
                 metrics.iter().map(|metric| shown(row.value(*metric), &|value| metric.show(value))).collect();
             for metric in scenario.compared {
-                let own = row.value(*metric);
-                for other in [
-                    self.best_peer(scenario.name, &[Kind::Blocking, Kind::Events], *metric),
-                    self.value(scenario.name, "raw", *metric),
-                ] {
-                    let ratio =
-                        own.zip(other).filter(|(_, other)| *other > 0.0).map(|(own, other)| own / other);
-                    cells.push(shown(ratio, &|ratio| format!("{ratio:.2}")));
+                for other in [self.best_peer(scenario.name, PEERS, *metric), Some("raw")] {
+                    let ratio = other.and_then(|other| {
+                        self.compare(scenario.name, (row.engine.name, other), *metric, |own, other| {
+                            own / other
+                        })
+                    });
+                    cells
+                        .push(shown(ratio.filter(|ratio| ratio.is_finite()), &|ratio| format!("{ratio:.2}")));
                 }
             }
             println!("| {} | {} |", row.engine.name, cells.join(" | "));
         }
-        for row in self.of(scenario.name) {
-            for why in &row.failed {
-                println!("\n{}: {why}", row.engine.name);
-            }
+        for row in self.of(scenario.name).filter(|row| !row.failed.is_empty()) {
+            println!("\n{}: {} turns failed: {}", row.engine.name, row.failed.len(), row.failed[0]);
         }
     }
 
@@ -106,7 +134,7 @@ impl Report {
     fn metrics(&self, scenario: &str) -> Vec<Metric> {
         let mut metrics: Vec<Metric> = Vec::new();
         for row in self.of(scenario) {
-            for (metric, _) in row.turns.iter().flatten().chain(&row.counted) {
+            for (metric, _) in row.turns.iter().flat_map(|(_, turn)| turn).chain(&row.counted) {
                 if !metrics.contains(metric) {
                     metrics.push(*metric);
                 }
@@ -140,8 +168,11 @@ impl Report {
 
 impl Row {
     fn value(&self, metric: Metric) -> Option<f64> {
-        let turns = self.turns.iter().chain([&self.counted]);
-        let values = turns.flatten().filter(|(of, _)| *of == metric).map(|(_, value)| *value);
-        metric.over_turns(values.collect())
+        let turns = self.turns.iter().map(|(_, turn)| turn).chain([&self.counted]);
+        metric.over_turns(turns.filter_map(|turn| figure(turn, metric)).collect())
     }
+}
+
+fn figure(turn: &Turn, metric: Metric) -> Option<f64> {
+    turn.iter().find(|(of, _)| *of == metric).map(|(_, value)| *value)
 }

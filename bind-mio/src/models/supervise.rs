@@ -48,10 +48,87 @@ pub(super) fn supervise(
                 Ok(next) if deaths.len() <= RESTARTS => reactor = next,
                 _ => {
                     // Without this loop, some who knock would never be heard: better that the server says that it stops.
-                    keeper.accept_failed_as(ListenerId(0), AcceptErrorKind::Fatal);
+                    let open = (0..).map(ListenerId).take_while(|listener| keeper.is_listening(*listener));
+                    for listener in open.collect::<Vec<_>>() {
+                        keeper.accept_failed_as(listener, AcceptErrorKind::Fatal);
+                    }
                     return;
                 }
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inlet::Inlet;
+    use anabranch_core::app::service_fn;
+    use anabranch_std::host::{Acceptor, AcceptorBell, Admitted, Binding, Placement};
+    use anabranch_std::{Blocking, Config, Listener, serve};
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+
+    /// One loop, which can be made to die.
+    struct Mortal(Arc<Inlet>);
+
+    impl Binding for Mortal {
+        fn start(&self, host: &Arc<Host>, config: &Config<Self>, listeners: Vec<Listener>) -> io::Result<()> {
+            let inlet = self.0.clone();
+            supervise(
+                host,
+                "loop",
+                config.read_bytes,
+                || {},
+                move || (Source::Mail(inlet.clone()), Hands::Own),
+            )?;
+            let bell = Arc::new(AcceptorBell::new()?);
+            host.hang(bell.clone());
+            let listeners = listeners.into_iter().map(Arc::new);
+            let acceptor = Acceptor::new(host, listeners, bell, Way(self.0.clone()));
+            host.spawn("accept", move || acceptor.run())
+        }
+    }
+
+    struct Way(Arc<Inlet>);
+
+    impl Placement for Way {
+        const BLOCKING: Blocking = Blocking::No;
+
+        fn place(&mut self, admitted: Admitted, _: &mut dyn FnMut()) {
+            self.0.put(admitted);
+        }
+    }
+
+    impl Drop for Way {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+
+    /// What came back over a connection of its own: nothing, where the loop died with it.
+    fn ask(address: SocketAddr) -> String {
+        let mut client = TcpStream::connect(address).unwrap();
+        let _ = client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let mut answer = String::new();
+        let _ = client.read_to_string(&mut answer);
+        answer
+    }
+
+    #[test]
+    fn loop_that_dies_is_followed_by_another_and_one_that_dies_again_and_again_stops_the_server() {
+        let inlet = Arc::<Inlet>::default();
+        let config = Config::new(Mortal(inlet.clone()));
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let handle = serve(&config, [listener], service_fn(|_, _| "hello")).unwrap();
+        let address = handle.local_addrs()[0];
+        for _ in 0..RESTARTS {
+            assert!(ask(address).ends_with("hello"));
+            inlet.put_fault();
+            while !ask(address).ends_with("hello") {}
+        }
+        inlet.put_fault();
+        let summary = handle.wait_timeout(Duration::from_secs(20)).expect("the server stops");
+        assert_eq!(summary.counters.accept_errors.fatal, 1);
+    }
 }

@@ -172,7 +172,8 @@ impl Host {
             Admission::Refuse(id) => (Welcome::Refuse, id),
             Admission::Drop => return None,
         };
-        Some(Admitted { connection, welcome, listener, permit: Permit::new(self.clone(), id) })
+        let permit = Permit::new(self.clone(), id);
+        Some(Admitted { connection, welcome, listener, permit, host: self.clone() })
     }
 
     /// `accept` failed with anything but `WouldBlock`. Look up afterwards what the listeners are to do.
@@ -318,6 +319,7 @@ pub struct Admitted {
     welcome: Welcome,
     listener: ListenerId,
     permit: Permit,
+    host: Arc<Host>,
 }
 
 /// How an admitted connection is met.
@@ -347,9 +349,9 @@ impl Admitted {
     #[must_use]
     pub fn connect(self, now: Instant) -> Option<(Box<dyn Flow>, Connection, Permit)> {
         // In this order, should the protocol panic: the descriptor is closed before the permit says so.
-        let Self { permit, connection, welcome, .. } = self;
+        let Self { permit, connection, welcome, host, .. } = self;
         let info = ConnectionInfo::new(permit.id()).with_addresses(connection.local, connection.peer);
-        let protocol = &permit.host.protocol;
+        let protocol = &host.protocol;
         let flow = match welcome {
             Welcome::Serve => Some(protocol.connect(info, now)),
             Welcome::Refuse => protocol.refuse(info, now),

@@ -12,14 +12,14 @@ use super::Host;
 /// Close its descriptor first: the next connection may need it. Whoever gets as far as to know how it ended says so with
 /// [`end`](Self::end); otherwise it was the driver that failed.
 pub struct Permit {
-    pub(super) host: Arc<Host>,
+    /// `None` once it has ended.
+    host: Option<Arc<Host>>,
     id: ConnectionId,
-    reason: CloseReason,
 }
 
 impl Permit {
     pub(super) fn new(host: Arc<Host>, id: ConnectionId) -> Self {
-        Self { host, id, reason: CloseReason::Aborted(AbortReason::Driver) }
+        Self { host: Some(host), id }
     }
 
     /// The connection's number.
@@ -28,16 +28,21 @@ impl Permit {
         self.id
     }
 
-    /// How it ended.
-    pub const fn end(&mut self, reason: CloseReason) {
-        self.reason = reason;
+    /// Says how it ended.
+    pub fn end(mut self, reason: CloseReason) {
+        self.tell(reason);
+    }
+
+    fn tell(&mut self, reason: CloseReason) {
+        if let Some(host) = self.host.take() {
+            host.with_server(|server, now| server.handle_closed(self.id, reason, now));
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let (id, reason) = (self.id, self.reason);
-        self.host.with_server(|server, now| server.handle_closed(id, reason, now));
+        self.tell(CloseReason::Aborted(AbortReason::Driver));
     }
 }
 

@@ -61,6 +61,25 @@ impl<T> Ring<T> {
         Ok(())
     }
 
+    /// Puts in as many of `items` as there is room for, from the front, and wakes somebody for all of them at once; those
+    /// that are left found no room.
+    pub fn push_all(&self, items: &mut Vec<T>) {
+        if items.is_empty() || self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        let mut left = None;
+        let mut waiting = std::mem::take(items).into_iter();
+        for item in waiting.by_ref() {
+            if let Err(item) = self.queue.push(item) {
+                left = Some(item);
+                break;
+            }
+        }
+        items.extend(left);
+        items.extend(waiting);
+        self.call();
+    }
+
     /// The next item, waited for. `None` once the ring is closed and empty.
     pub fn take(&self) -> Option<T> {
         loop {
@@ -161,6 +180,37 @@ mod tests {
         ring.close();
         assert_eq!(ring.push(4), Err(4));
         assert_eq!((ring.take(), ring.take(), ring.take()), (Some(1), Some(2), None));
+    }
+
+    #[test]
+    fn batch_wakes_one_after_another_as_many_as_there_is_work_for() {
+        use std::sync::Barrier;
+        use std::sync::mpsc::channel;
+        use std::time::Duration;
+
+        let ring = Arc::new(Ring::<Arc<Barrier>>::new(8));
+        let (met, has_met) = channel();
+        let takers: Vec<_> = (0..3)
+            .map(|_| {
+                let (ring, met) = (ring.clone(), met.clone());
+                thread::spawn(move || {
+                    while let Some(barrier) = ring.take() {
+                        barrier.wait();
+                        met.send(()).unwrap();
+                    }
+                })
+            })
+            .collect();
+        while ring.sleepers.load(Ordering::SeqCst) < 3 {
+            thread::yield_now();
+        }
+        // Each of them is through only once all three are at work.
+        ring.push_all(&mut vec![Arc::new(Barrier::new(3)); 3]);
+        for _ in 0..3 {
+            has_met.recv_timeout(Duration::from_secs(10)).expect("work was left lying while a thread slept");
+        }
+        ring.close();
+        takers.into_iter().for_each(|taker| taker.join().unwrap());
     }
 
     /// Items come one at a time and in batches, to more threads than there is work for; each is waited for before the

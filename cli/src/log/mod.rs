@@ -88,6 +88,19 @@ pub fn event(event: &Event) {
     }
 }
 
+/// Whether events that come with each connection are told.
+#[must_use]
+pub fn tells_connections() -> bool {
+    tracing::enabled!(target: "connection", tracing::Level::INFO)
+        || tracing::enabled!(target: "server", tracing::Level::DEBUG)
+}
+
+/// Whether an event does not come with each connection.
+#[must_use]
+pub const fn is_rare(event: &EventKind) -> bool {
+    !matches!(event, EventKind::Opened { .. } | EventKind::Closed { .. })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,16 @@ use rustix::process::Signal;
 
 use crate::kit::{PATIENCE, Program, ask, output, read_all, stderr};
 
-const MODELS: [&str; 3] = ["single", "threads", "pool"];
+const MODELS: [&str; 8] = [
+    "single",
+    "threads",
+    "pool",
+    "reactor",
+    "multi-reactor",
+    "reactor-pool",
+    "staged",
+    "staged --ownership shared",
+];
 
 fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: demo\r\n\r\n")
@@ -45,6 +54,7 @@ fn refuses_newcomers(program: &Program) {
 fn page_tells_which_model_carries_it() {
     for model in MODELS {
         let program = Program::serve(&format!("--model {model}"));
+        let model = model.split(' ').next().unwrap();
         assert!(program.line.contains(&format!("(model {model}, ")), "{}", program.line);
         let page = ask(&program, "GET / HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n");
         assert!(page.contains(&format!("<strong>{model}</strong>")), "{page}");

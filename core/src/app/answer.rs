@@ -34,7 +34,11 @@ impl<S: Service> Serve<S> {
                 {
                     return self.fail(Failure::Refused(refusal), turn);
                 }
-                if self.exchange.as_ref().is_some_and(|exchange| exchange.may_read_body()) {
+                if !self.connection.sends_body(status) {
+                    // Nobody asks the answer's body for anything, and it nothing of the request's: declined before the answer
+                    // is framed, which says what becomes of the connection.
+                    self.decline_body(id, turn);
+                } else if self.exchange.as_ref().is_some_and(|exchange| exchange.may_read_body()) {
                     // Somebody holds the request's body and may read it while the answer goes out: asked for before the
                     // answer begins, since `100 Continue` cannot come after.
                     let _ = self.connection.want_body(id, turn);
@@ -45,7 +49,6 @@ impl<S: Service> Serve<S> {
                             track.status = Some(status);
                         }
                         if sends == Sends::Nothing {
-                            self.decline_body(id, turn);
                             self.finish(id, None, turn);
                         } else if let Some(exchange) = &mut self.exchange {
                             exchange.stage = Stage::Sending(body);

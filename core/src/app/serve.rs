@@ -47,8 +47,9 @@ pub(crate) struct Serve<S> {
     pub(super) track: Option<Box<Track>>,
     pub(super) output_charge: Option<Charge>,
     pub(super) offered: Offered,
-    /// Makes the flow that takes over, once the switch is flushed.
-    pub(super) next: Option<MakeFlow>,
+    /// Makes the flow that takes over, once the switch is flushed. Boxed once more: a connection that never switches, as most
+    /// do not, has one word for it.
+    pub(super) next: Option<Box<MakeFlow>>,
     pub(super) opening: Opening,
 }
 

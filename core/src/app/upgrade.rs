@@ -66,7 +66,7 @@ impl<S: Service> Serve<S> {
         let status = switch_status(&response, &exchange.request);
         match self.connection.switch(exchange.id, status, &response.fields, turn) {
             Ok(()) => {
-                self.next = Some(make);
+                self.next = Some(Box::new(make));
                 self.end(Some(status), RequestEnd::Switched, None, turn);
             }
             Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),

@@ -212,11 +212,15 @@ impl Connection {
     pub fn cut(&mut self, id: ExchangeId, turn: &mut Turn<'_>) {
         if let Ok(work) = self.begun(id) {
             let ends_with_connection = work.answer == AnswerBody::UntilClose;
+            let has_unread = !work.inbox.is_empty();
             self.reason.get_or_insert(CloseReason::ApplicationFailed);
             if ends_with_connection {
                 self.state.reset();
             } else {
                 self.state.end();
+                if has_unread {
+                    self.state.linger_instead();
+                }
             }
             self.receive_deadline = Instant::NEVER;
             self.flushed(turn.now);
@@ -328,6 +332,11 @@ impl Connection {
 
     // ---- private: sending ----
 
+    /// Whether an answer of this status to the open request would send its body.
+    pub(crate) fn sends_body(&self, status: StatusCode) -> bool {
+        has_body(status) && self.work.as_ref().is_some_and(|work| !work.request.is_head)
+    }
+
     /// The answer is complete. A body that the application left unread is dropped by the same rule as one it declined.
     #[inline]
     pub(super) fn complete_answer(&mut self, id: ExchangeId, turn: &mut Turn<'_>) -> Result<(), Misuse> {
@@ -410,6 +419,10 @@ fn answer_framing(
         let framing = match (length, said.content_length) {
             // A handler of HEAD may say the length of what it does not make.
             (AnswerLength::Known(0), Some(said)) => Framing::ContentLength(said),
+            // One that does make it is held to what GET would be.
+            (AnswerLength::Known(length), Some(said)) if said != length => {
+                return Err(Misuse::ContradictingLength);
+            }
             (AnswerLength::Known(length), _) => Framing::ContentLength(length),
             (AnswerLength::Unknown, _) if request.http11 => Framing::Chunked,
             (AnswerLength::Unknown, _) => Framing::Unsaid,

@@ -6,6 +6,8 @@
 //!   answer      handler: the application is waited for, and has not answered
 //! ```
 
+use core::time::Duration;
+
 use super::connection::Connection;
 use super::receive::is_only_line_ends;
 use super::refusal::Refusal;
@@ -13,6 +15,9 @@ use super::state::{Receiving, Sending};
 use crate::flow::{CloseReason, Deadline, DeadlineKind};
 use crate::time::Instant;
 use crate::turn::Turn;
+
+/// What a body is given on top of its least rate where [`Deadlines::body`](super::limits::Deadlines::body) gives nothing.
+const RATE_GRACE: Duration = Duration::from_secs(10);
 
 impl Connection {
     /// *Input.* A deadline may have passed.
@@ -87,8 +92,8 @@ impl Connection {
                     (work.body.received / u64::from(rate), work.body.received % u64::from(rate));
                 // Less than a second, for the rest is less than the rate.
                 let nanos = (rest * 1_000_000_000 / u64::from(rate)) as u32;
-                let earned = core::time::Duration::new(seconds, nanos);
-                after(work.body.since, deadlines.body.map(|grace| grace.saturating_add(earned)))
+                let grace = deadlines.body.unwrap_or(RATE_GRACE);
+                work.body.since + grace.saturating_add(Duration::new(seconds, nanos))
             }
             _ => Instant::NEVER,
         };
@@ -113,6 +118,6 @@ impl Connection {
 
 /// `duration` after `now`, or never where there is no bound.
 #[inline]
-pub(super) fn after(now: Instant, duration: Option<core::time::Duration>) -> Instant {
+pub(super) fn after(now: Instant, duration: Option<Duration>) -> Instant {
     duration.map_or(Instant::NEVER, |duration| now + duration)
 }

@@ -4,6 +4,7 @@
 
 use http::{Method, Version};
 
+use super::head::list_members;
 use super::refusal::Refusal;
 
 /// How a request's body ends (RFC 9112 §6.3).
@@ -96,7 +97,8 @@ impl<'a, 'h> Framing<'a, 'h> {
         self.has_more = true;
         match name.len() {
             6 if is(name, b"expect") => self.expectation(value),
-            7 if is(name, b"upgrade") => self.upgrade = true,
+            // A field that names no protocol offers none.
+            7 if is(name, b"upgrade") => self.upgrade |= list_members(value).next().is_some(),
             10 if is(name, b"connection") => self.connection(value),
             14 if is(name, b"content-length") => return self.content_length(value),
             17 if is(name, b"transfer-encoding") => return self.transfer_encoding(value),
@@ -496,6 +498,17 @@ mod tests {
             Err(Refusal::BadTransferEncoding)
         );
         assert_eq!(body(&[("Transfer-Encoding", "gzip, br, chunked")]), Err(Refusal::UnknownTransferCoding));
+    }
+
+    #[test]
+    fn an_upgrade_that_names_no_protocol_is_no_offer() {
+        let offers = |value| {
+            let fields = [("Host", "a"), ("Connection", "upgrade"), ("Upgrade", value)];
+            facts(Version::HTTP_11, &fields).unwrap().offers_upgrade
+        };
+        assert!(!offers(""));
+        assert!(!offers(" ,\t,"));
+        assert!(offers(", x"));
     }
 
     #[test]

@@ -102,7 +102,8 @@ pub struct Deadlines {
     pub head: Option<Duration>,
     /// A body without progress; 408 after. Default 10 s.
     pub body: Option<Duration>,
-    /// The least average rate of a body, which is given [`body`](Self::body) on top; 408 below. Default 240 bytes a second.
+    /// The least average rate of a body, which is given [`body`](Self::body) on top, 10 s where that is `None`; 408 below.
+    /// Default 240 bytes a second.
     pub min_body_rate: Option<u32>,
     /// From an answer's end to the next request's first byte. Default 60 s.
     pub idle: Option<Duration>,

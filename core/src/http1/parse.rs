@@ -308,4 +308,42 @@ mod tests {
         assert_eq!(trailers.field("y"), Some(&b"b"[..]));
         assert_eq!(input, "rest");
     }
+
+    #[test]
+    fn blanks_around_a_trailers_value_are_no_part_of_it() {
+        let mut input = BytesMut::from("x: \t a b \t\r\ny: \r\nz:\r\n\r\n");
+        let mut scan = Scan::new(Section::Trailers);
+        let trailers = trailers(&mut input, &mut scan, &Limits::default()).unwrap().unwrap();
+        let fields: Vec<_> = trailers.fields().collect();
+        assert_eq!(fields, [("x", &b"a b"[..]), ("y", b""), ("z", b"")]);
+    }
+
+    #[test]
+    fn empty_line_before_a_head_counts_against_none_of_its_limits() {
+        let bytes = b"\r\nGET /234567 HTTP/1.1\r\nHost: a\r\nx: yyyyyyy\r\n\r\n";
+        let limits = Limits {
+            max_request_line_bytes: 20,
+            max_field_line_bytes: 10,
+            max_header_bytes: 23,
+            ..Limits::default()
+        };
+        let mut head = RequestHead::vacant();
+        let read = strict_request(bytes, &mut head, &limits);
+        assert!(matches!(read, Strict::Read { start: 2, end } if end == bytes.len()));
+    }
+
+    #[test]
+    fn empty_value_stands_behind_its_colon() {
+        let bytes = b"BREW / HTTP/1.1\r\nHost: a\r\nx-empty:\r\nx-blank: \r\n\r\n";
+        let mut head = RequestHead::vacant();
+        assert!(matches!(
+            strict_request(bytes, &mut head, &Limits::default()),
+            Strict::Read { start: 0, .. }
+        ));
+        for name in ["x-empty", "x-blank"] {
+            let at = bytes.windows(name.len()).position(|text| text == name.as_bytes()).unwrap();
+            let value = (at + name.len() + 1) as u32;
+            assert!(head.fields.iter().any(|span| (span.value, span.value_len) == (value, 0)), "{name}");
+        }
+    }
 }

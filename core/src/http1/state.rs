@@ -177,7 +177,6 @@ impl State {
             (Said::LingerInstead, R::Closed, S::Ending(CloseKind::Immediate)) => self.ends(CloseKind::Linger),
             (Said::LingerInstead, R::Closed, _) => self,
             (Said::Flushed, _, S::Ending(kind)) => self.sends(S::Closed(kind)),
-            (Said::Flushed, ..) => self,
             (Said::InputClosed, R::Lingering | R::Closed, S::Ending(CloseKind::Linger)) => {
                 self.receives(R::Closed).sends(S::Ending(CloseKind::Immediate))
             }

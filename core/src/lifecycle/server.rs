@@ -87,10 +87,23 @@ enum ListenerState {
     Closing,
 }
 
+/// When a connection was opened, in nanoseconds, and in the lowest bit whether it is refused: there is one of these for
+/// each connection.
 #[derive(Clone, Copy, Debug)]
-struct Connection {
-    kind: ConnectionKind,
-    opened_at: Instant,
+struct Connection(u64);
+
+impl Connection {
+    const fn new(kind: ConnectionKind, opened_at: Instant) -> Self {
+        Self(opened_at.as_nanos() & !1 | matches!(kind, ConnectionKind::Refused) as u64)
+    }
+
+    const fn kind(self) -> ConnectionKind {
+        if self.0 & 1 == 0 { ConnectionKind::Served } else { ConnectionKind::Refused }
+    }
+
+    const fn opened_at(self) -> Instant {
+        Instant::from_nanos(self.0 & !1)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,9 +172,9 @@ impl Server {
     pub fn handle_closed(&mut self, connection: ConnectionId, reason: CloseReason, now: Instant) {
         let Some(closed) = self.connections.remove(&connection) else { return };
         self.counters.closed += 1;
-        let lasted = now - closed.opened_at;
+        let lasted = now - closed.opened_at();
         self.record(EventKind::Closed { connection, reason, lasted }, now);
-        match closed.kind {
+        match closed.kind() {
             ConnectionKind::Refused => self.counters.refusing -= 1,
             ConnectionKind::Served => {
                 let was_full = self.counters.open == self.config.max_connections;
@@ -346,7 +359,7 @@ impl Server {
     fn open(&mut self, kind: ConnectionKind, now: Instant) -> ConnectionId {
         self.last_id += 1;
         let id = ConnectionId(self.last_id);
-        self.connections.insert(id, Connection { kind, opened_at: now });
+        self.connections.insert(id, Connection::new(kind, now));
         id
     }
 

@@ -116,6 +116,6 @@ fn key_that_is_due_already_comes_at_once_and_never_is_not_set() {
 }
 
 #[test]
-fn keys_cost_two_dozen_bytes() {
-    assert_eq!(size_of::<Node>(), 24);
+fn keys_cost_sixteen_bytes() {
+    assert_eq!(size_of::<Node>(), 16);
 }

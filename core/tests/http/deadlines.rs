@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use anabranch_core::app::{Context, Deadlines, Failure, Http, Outcome, Request, Settings, service_fn};
+use anabranch_core::app::{
+    Context, Deadlines, Failure, Http, Outcome, Request, Response, Settings, service_fn,
+};
 use anabranch_core::http1::Refusal;
 use anabranch_core::testing::Rig;
 use anabranch_core::{CloseReason, DeadlineKind, Flow, Lane};
@@ -184,6 +186,16 @@ fn body_that_trickles_below_the_least_rate_is_refused() {
 }
 
 #[test]
+fn least_rate_holds_where_no_progress_is_asked_for() {
+    let mut rig = with(|deadlines| deadlines.min_body_rate = Some(100));
+    rig.read("POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
+    rig.advance(seconds(9));
+    rig.read([b'x'; 200]);
+    assert_due(&mut rig, DeadlineKind::Body, seconds(3));
+    assert_eq!(one_answer(&rig.written()).status, 408);
+}
+
+#[test]
 fn body_at_the_least_rate_is_taken_to_its_end() {
     let mut rig = with(|deadlines| {
         deadlines.body = Some(seconds(2));
@@ -196,6 +208,38 @@ fn body_at_the_least_rate_is_taken_to_its_end() {
     }
     assert_eq!(one_answer(&rig.written()).text(), "10000");
     assert_eq!(rig.deadline(), None);
+}
+
+#[test]
+fn pause_that_the_application_makes_counts_against_no_rate() {
+    let mut settings = Settings::default();
+    settings.limits.max_window_bytes = 100;
+    settings.deadlines.body = Some(seconds(10));
+    settings.deadlines.min_body_rate = Some(100);
+    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
+        Outcome::stream(|_, mut incoming, context| {
+            let clock = context.clock();
+            Outcome::future(async move {
+                let _ = incoming.next().await;
+                clock.sleep(seconds(1000)).await;
+                Response::ok(incoming)
+            })
+        })
+    });
+    let mut rig = Rig::connect(&Http::new(service).with_settings(settings));
+    rig.read("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
+    rig.advance(seconds(5));
+    rig.read([b'x'; 200]);
+    rig.read([b'x'; 200]);
+    assert_eq!(
+        rig.deadline().unwrap().kind,
+        DeadlineKind::Application,
+        "nothing is read, and nothing is late"
+    );
+    rig.advance(seconds(1000));
+    let _ = rig.written();
+    // Ten seconds of grace and four that were earned, of which five had passed.
+    assert_due(&mut rig, DeadlineKind::Body, seconds(9));
 }
 
 #[test]
@@ -338,6 +382,21 @@ fn handlers_time_begins_when_the_request_is_complete() {
 fn handlers_time_passes_while_it_does_not_ask_for_the_body() {
     let mut rig = with(|deadlines| deadlines.handler = Some(seconds(5)));
     rig.read("POST /defer HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+    assert_due(&mut rig, DeadlineKind::Handler, seconds(5));
+    assert_eq!(one_answer(&rig.written()).status, 503);
+}
+
+#[test]
+fn handlers_time_passes_behind_a_body_that_came_later() {
+    let mut settings = Settings::default();
+    settings.deadlines.handler = Some(seconds(5));
+    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
+        Outcome::collect(20, |_, _, _| Outcome::defer(Lane::DEFAULT, |_| "late"))
+    });
+    let mut rig = Rig::connect(&Http::new(service).with_settings(settings));
+    rig.read("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
+    rig.advance(seconds(9));
+    rig.read("56789");
     assert_due(&mut rig, DeadlineKind::Handler, seconds(5));
     assert_eq!(one_answer(&rig.written()).status, 503);
 }

@@ -133,7 +133,8 @@ impl Model {
                 armed.push((DeadlineKind::Body, at(latest, d.body)));
                 if let Some(rate) = d.min_body_rate {
                     let earned = Duration::from_nanos(received * 1_000_000_000 / u64::from(rate));
-                    armed.push((DeadlineKind::Body, at(since + earned, d.body)));
+                    let grace = d.body.unwrap_or(Duration::from_secs(10));
+                    armed.push((DeadlineKind::Body, Some(since + earned + grace)));
                 }
             }
             Stage::Application { since, deed, .. } => {

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anabranch_core::http1::{AnswerLength, Connection, Event, Misuse, Refusal, Sends, Settings};
 use anabranch_core::testing::ManualClock;
-use anabranch_core::{Dates, Deadline, DeadlineKind, ExchangeId, Fields, Pool, Turn};
+use anabranch_core::{
+    CloseKind, Dates, Deadline, DeadlineKind, ExchangeId, Fields, Pool, Turn, WriteOperation, WriteResult,
+};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 
 use crate::kit::one_answer;
 
@@ -303,4 +305,50 @@ fn answer_given_whole_is_the_answer_given_in_parts() {
         };
         assert_eq!(standing(&whole), standing(&parts), "{case}");
     }
+}
+
+#[test]
+fn answer_to_head_says_no_other_length_than_its_body_has() {
+    for (body, said, right) in [("hello", "5", true), ("hello", "3", false), ("", "3", true)] {
+        let mut machine = Machine::new();
+        let id = machine.request("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let fields: Fields = [(CONTENT_LENGTH, HeaderValue::from_static(said))].into_iter().collect();
+        let body = Bytes::from_static(body.as_bytes());
+        let told = machine.with(|connection, turn| connection.reply(id, StatusCode::OK, &fields, body, turn));
+        assert_eq!(told, if right { Ok(Sends::Nothing) } else { Err(Misuse::ContradictingLength) });
+        let text = String::from_utf8(machine.output()).unwrap();
+        assert_eq!(text.contains(&format!("content-length: {said}\r\n")), right, "{text:?}");
+    }
+}
+
+#[test]
+fn answer_cut_off_before_unread_input_lets_the_peer_read_it_wherever_that_input_is() {
+    let cut_off = |machine: &mut Machine, id| {
+        machine.respond(id, AnswerLength::Unknown).map(drop).unwrap();
+        machine.send(id, "half").unwrap();
+        machine.with(|connection, turn| connection.cut(id, turn));
+    };
+    let ends = |mut machine: Machine| {
+        let count = machine.output().len();
+        machine.with(|connection, turn| connection.report_write_result(WriteResult::Wrote(count), turn));
+        assert!(machine.event("").is_none());
+        machine.connection.next_write_operation()
+    };
+    // Behind it, kept; behind it, in the driver's buffer; nothing.
+    let mut kept = Machine::new();
+    let id = kept.request(&format!("{GET}{GET}"));
+    cut_off(&mut kept, id);
+    assert_eq!(ends(kept), WriteOperation::Close(CloseKind::Linger));
+
+    let (mut lent, mut input) = (Machine::new(), BytesMut::from(&*format!("{GET}{GET}")));
+    let event = lent.with(|connection, turn| connection.poll_event(&mut input, turn));
+    let Some(Event::Request { id, .. }) = event else { panic!("expected a request: {event:?}") };
+    cut_off(&mut lent, id);
+    lent.with(|connection, turn| connection.keep(&mut input, turn));
+    assert_eq!(ends(lent), WriteOperation::Close(CloseKind::Linger));
+
+    let mut alone = Machine::new();
+    let id = alone.request(GET);
+    cut_off(&mut alone, id);
+    assert_eq!(ends(alone), WriteOperation::Close(CloseKind::Immediate));
 }

@@ -2,7 +2,7 @@
 
 use anabranch_core::CloseReason;
 
-use crate::kit::{Conversation, get, post};
+use crate::kit::{Conversation, answers, get, post, site};
 
 #[test]
 fn http_1_1_connection_lives_on() {
@@ -90,4 +90,23 @@ fn peer_that_closes_between_requests_ends_the_connection_in_order() {
     assert_eq!((held.answers.len(), held.closed), (0, Some(CloseReason::PeerClosed)));
     let held = Conversation::new("\r\n").then_eof().hold();
     assert_eq!((held.answers.len(), held.closed), (0, Some(CloseReason::PeerClosed)));
+}
+
+#[test]
+fn answer_without_content_says_what_becomes_of_the_connection_behind_an_echo() {
+    for (framing, closes) in [
+        ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true),
+        ("Content-Length: 3\r\n\r\nabc", false),
+    ] {
+        let request = format!("HEAD /echo HTTP/1.1\r\nHost: a\r\n{framing}");
+        for cut in [request.len(), request.len() - 2] {
+            let mut rig = site();
+            rig.read(&request[..cut]);
+            let answer = answers(&rig.written(), &["HEAD"]).remove(0);
+            assert_eq!((answer.status, answer.says_close()), (200, closes), "{request:?}");
+            rig.feed(&request[cut..], usize::MAX);
+            rig.eof();
+            rig.assert_finished(if closes { CloseReason::Finished } else { CloseReason::PeerClosed });
+        }
+    }
 }

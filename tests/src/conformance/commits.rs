@@ -22,7 +22,7 @@ pub(super) fn commit_counts_operations_of_each_kind(model: &Model) {
     let name = model.name;
     let status = client
         .get("/status")
-        .is(200, &format!(r#"{{"model":"{name}","commits":0,"operations":0,"put":0,"delete":0}}"#));
+        .is(200, format!(r#"{{"model":"{name}","commits":0,"operations":0,"put":0,"delete":0}}"#));
     assert_eq!(status.field("content-type"), Some("application/json"));
     let answer = commit(&mut client, THREE).is(200, r#"{"put":2,"delete":1}"#);
     assert_eq!((answer.field("content-type"), answer.closes()), (Some("application/json"), false));
@@ -30,7 +30,7 @@ pub(super) fn commit_counts_operations_of_each_kind(model: &Model) {
     commit(&mut client, r#"[{"op":"put"}]"#).has_status(400);
     client
         .get("/status")
-        .is(200, &format!(r#"{{"model":"{name}","commits":2,"operations":3,"put":2,"delete":1}}"#));
+        .is(200, format!(r#"{{"model":"{name}","commits":2,"operations":3,"put":2,"delete":1}}"#));
 }
 
 pub(super) fn commit_is_parsed_as_it_comes_and_refused_at_its_first_error(model: &Model) {

@@ -32,7 +32,7 @@ pub(super) struct Client {
     head: Vec<u8>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Status {
     Ok,
     Refused,
@@ -94,15 +94,12 @@ impl Client {
         let flags =
             epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         epoll::add(poll, &socket, epoll::EventData::new_u64(id as u64), flags)?;
-        Ok(Self {
-            socket,
-            sent: usize::MAX,
-            owed: 0,
-            meant: None,
-            status: Status::Ok,
-            body_left: 0,
-            head: Vec::new(),
-        })
+        Ok(Self::new(socket))
+    }
+
+    fn new(socket: OwnedFd) -> Self {
+        let (status, head) = (Status::Ok, Vec::new());
+        Self { socket, sent: usize::MAX, owed: 0, meant: None, status, body_left: 0, head }
     }
 
     /// Asks, and remembers when it should have.
@@ -213,4 +210,58 @@ fn content_length(head: &[u8]) -> Option<usize> {
         rest = &rest[end + 1..];
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn answer(status: &str, body: &str) -> String {
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    /// What a client that asked hears of these bytes, in two reads.
+    fn hear(ask: Ask, first: &[u8], second: &[u8]) -> io::Result<Vec<Status>> {
+        let (client, mut server) = UnixStream::pair()?;
+        client.set_nonblocking(true)?;
+        let (mut client, mut asked) = (Client::new(client.into()), Asked::new(ask));
+        client.ask(&asked, None)?;
+        let mut heard = Vec::new();
+        for part in [first, second] {
+            server.write_all(part)?;
+            client.receive(&mut asked, &mut [0; 4096], |status, _| heard.push(status))?;
+        }
+        Ok(heard)
+    }
+
+    #[test]
+    fn answers_are_judged_alike_however_they_are_cut() {
+        let answers =
+            [("200 OK", HELLO), ("200 OK", "Hello, wrong!"), ("404 Not Found", ""), ("200 OK", HELLO)];
+        let bytes: String = answers.iter().map(|(status, body)| answer(status, body)).collect();
+        for cut in 0..bytes.len() {
+            let (first, second) = bytes.as_bytes().split_at(cut);
+            let heard = hear(Ask::Get { pipelined: 4 }, first, second).unwrap();
+            assert_eq!(heard, [Status::Ok, Status::Wrong, Status::Wrong, Status::Ok], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn refusal_is_an_answer_only_where_it_may_be() {
+        let refused = answer("503 Service Unavailable", "later");
+        assert_eq!(hear(Ask::Work, refused.as_bytes(), b"").unwrap(), [Status::Refused]);
+        assert_eq!(hear(Ask::Deferred, refused.as_bytes(), b"").unwrap(), [Status::Wrong]);
+    }
+
+    #[test]
+    fn answer_that_nobody_asked_for_is_an_error() {
+        let two = answer("200 OK", HELLO).repeat(2);
+        assert!(hear(Ask::Get { pipelined: 1 }, two.as_bytes(), b"").is_err());
+    }
 }

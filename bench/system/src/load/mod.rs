@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -42,9 +43,10 @@ pub struct Load {
 
 /// Long enough for any answer: a server that takes longer is stuck, which is an error.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Connections that are made at a time where there are many: fewer than any server lets wait to be accepted. A few are made
-/// one by one: some peers lose their way among many that come at once.
+/// Connections that are made at a time where there are many: fewer than any server lets wait to be accepted.
 const OPENING: usize = 64;
+/// Up to so many are made one by one, and ask a little later: tiny-http loses its way among many that come at once, astra
+/// loses a request that is there before the connection was looked at.
 const MANY: usize = 1024;
 /// What is no connection.
 const TICK: u64 = u64::MAX;
@@ -86,12 +88,17 @@ impl Load {
         }
         let mut tally = Tally::default();
         let hostile = load.spec.ask.is_hostile();
-        let opening = if load.spec.connections > MANY { OPENING } else { 1 };
+        let few = load.spec.connections <= MANY;
         let mut answered = 0;
         let mut last = Instant::now();
         while answered < load.spec.connections {
-            while load.clients.len() < load.spec.connections && load.clients.len() < answered + opening {
+            while load.clients.len() < load.spec.connections
+                && load.clients.len() < answered + if few { 1 } else { OPENING }
+            {
                 let mut client = Client::connect(&load.spec, &load.poll, load.clients.len())?;
+                if few {
+                    thread::sleep(Duration::from_millis(1));
+                }
                 client.ask(&load.asked, None)?;
                 load.clients.push(client);
             }

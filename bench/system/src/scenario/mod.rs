@@ -108,7 +108,7 @@ pub fn all(setting: &Setting) -> Vec<Scenario> {
             64,
         ),
         other("overload", "twice the load that the lanes bear", &[Can::Refuse], What::Overload, &[]),
-        other("hostile", "peers that mean no good", &[Can::Hold, Can::Scale], What::Hostile, &[]),
+        other("hostile", "peers that mean no good", &[Can::Hold], What::Hostile, &[]),
     ]
 }
 

@@ -28,19 +28,21 @@ pub(super) fn khttp(place: &Place) -> io::Result<()> {
 pub(super) fn astra(place: &Place) -> io::Result<()> {
     use astra::{Body, ResponseBuilder, Server};
 
-    Server::bind(place.address()).max_workers(place.connections).serve(|mut request: astra::Request, _| {
-        let mut body = Vec::new();
-        match request.uri().path() {
-            "/plaintext" => body.extend_from_slice(HELLO.as_bytes()),
-            _ => drop(request.body_mut().reader().read_to_end(&mut body)),
-        }
-        // Its bodies do not know their length: it would be chunked.
-        let response = ResponseBuilder::new()
-            .header("content-type", "text/plain")
-            .header("server", "astra")
-            .header("content-length", body.len());
-        response.body(Body::new(body)).unwrap_or_default()
-    })
+    Server::bind(place.address()).max_workers(place.connections + 1).serve(
+        |mut request: astra::Request, _| {
+            let mut body = Vec::new();
+            match request.uri().path() {
+                "/plaintext" => body.extend_from_slice(HELLO.as_bytes()),
+                _ => drop(request.body_mut().reader().read_to_end(&mut body)),
+            }
+            // Its bodies do not know their length: it would be chunked.
+            let response = ResponseBuilder::new()
+                .header("content-type", "text/plain")
+                .header("server", "astra")
+                .header("content-length", body.len());
+            response.body(Body::new(body)).unwrap_or_default()
+        },
+    )
 }
 
 pub(super) fn tiny_http(place: &Place) -> io::Result<()> {

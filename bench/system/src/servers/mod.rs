@@ -81,7 +81,13 @@ pub static ENGINES: &[Engine] = &[
     ),
     within("reactor", "ours: one event loop", Kind::Ours, ONE_LOOP, ours::reactor),
     within("multi-reactor", "ours: a loop a thread, nothing shared", Kind::Ours, OURS, ours::multi_reactor),
-    within("reactor-pool", "ours: one loop that waits, workers that handle", Kind::Ours, OURS, ours::reactor_pool),
+    within(
+        "reactor-pool",
+        "ours: one loop that waits, workers that handle",
+        Kind::Ours,
+        OURS,
+        ours::reactor_pool,
+    ),
     within("staged", "ours: threads accept, threads serve the network", Kind::Ours, OURS, ours::staged),
     within(
         "staged-shared",
@@ -101,7 +107,7 @@ pub static ENGINES: &[Engine] = &[
         "astra",
         "hyper on a pool of blocking threads",
         Kind::Blocking,
-        &[Pipeline, Echo, Close, Scale],
+        &[Pipeline, Echo, Scale],
         blocking::astra,
     ),
     within(
@@ -151,6 +157,7 @@ pub static ENGINES: &[Engine] = &[
     ),
 ];
 
+/// Of ours. One loop alone takes part where no more than that is needed.
 const OURS: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Hold, Share, Refuse, Scale];
 const ONE_LOOP: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Hold, Share, Refuse];
 const BLOCKING_OURS: &[Can] = &[Pipeline, Echo, Stream, Close, Defer, Refuse, Scale];

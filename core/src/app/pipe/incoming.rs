@@ -54,10 +54,9 @@ impl Incoming {
         if frame.is_none() {
             State::register(&mut state.reader, context.waker());
         }
-        let writer = if tell { state.writer.clone() } else { None };
-        drop(state);
         if tell {
-            self.pipe.tell(writer, Some(context.waker()));
+            let writer = state.writer.clone();
+            self.pipe.tell(state, writer, Some(context.waker()));
         }
         match frame {
             Some(frame) => Poll::Ready(frame.transpose()),
@@ -81,8 +80,7 @@ impl Incoming {
             let (frame, tell) = state.take(max);
             if tell {
                 let writer = state.writer.clone();
-                drop(state);
-                self.pipe.tell(writer, None);
+                self.pipe.tell(state, writer, None);
                 state = self.pipe.lock();
             }
             match frame {
@@ -120,9 +118,8 @@ impl Drop for Incoming {
         state.reader_gone = true;
         let queue = core::mem::take(&mut state.queue);
         let writer = state.writer.take();
-        drop(state);
+        self.pipe.tell(state, writer, None);
         drop(queue);
-        self.pipe.tell(writer, None);
     }
 }
 

@@ -45,6 +45,8 @@ struct State {
     reader_gone: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Threads asleep in [`Pipe::wait`].
+    blocked: usize,
 }
 
 impl Pipe {
@@ -58,16 +60,18 @@ impl Pipe {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.moved.wait(state).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.blocked += 1;
+        let mut state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.blocked -= 1;
+        state
     }
 
     /// Appends data, and tells the reader.
     fn push(&self, mut state: MutexGuard<'_, State>, data: Bytes, own: Option<&Waker>) {
         state.queue.push(data);
         let reader = state.reader.take();
-        drop(state);
-        self.tell(reader, own);
+        self.tell(state, reader, own);
     }
 
     /// Ends the body, well or badly, and tells the reader. The first end stands.
@@ -78,13 +82,17 @@ impl Pipe {
         }
         state.end = Some(end);
         let reader = state.reader.take();
-        drop(state);
-        self.tell(reader, own);
+        self.tell(state, reader, own);
     }
 
-    /// Tells the other end, outside the lock. `own` is the waker of whoever is running: it looks again by itself.
-    fn tell(&self, waker: Option<Waker>, own: Option<&Waker>) {
-        self.moved.notify_all();
+    /// Tells the other end, outside the lock. `own` is the waker of whoever is running: it looks again by itself. A thread
+    /// that is not asleep is not called, which would be a system call.
+    fn tell(&self, state: MutexGuard<'_, State>, waker: Option<Waker>, own: Option<&Waker>) {
+        let is_blocked = state.blocked > 0;
+        drop(state);
+        if is_blocked {
+            self.moved.notify_all();
+        }
         if let Some(waker) = waker
             && !own.is_some_and(|own| own.will_wake(&waker))
         {

@@ -161,6 +161,21 @@ fn an_end_lingers_exactly_while_input_is_dropped() {
 }
 
 #[test]
+fn end_that_turns_out_to_have_unread_input_behind_it_lingers() {
+    let ending = walk().0.into_iter().filter(|state| state.sending == Sending::Ending(CloseKind::Immediate));
+    let mut count = 0;
+    for mut state in ending {
+        state.linger_instead();
+        assert_eq!(
+            (state.receiving, state.sending),
+            (Receiving::Lingering, Sending::Ending(CloseKind::Linger))
+        );
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
+#[test]
 fn halves_switch_together_and_only_from_a_whole_request_that_is_owed_an_answer() {
     let (reached, moves) = walk();
     for state in reached {

@@ -118,7 +118,11 @@ impl Model {
         if self.begun(id).is_ok() {
             self.reason.get_or_insert(CloseReason::ApplicationFailed);
             // Where no end would be missed, the connection's must not be taken for it.
-            self.end_by(if self.until_close { CloseKind::Reset } else { CloseKind::Immediate });
+            self.end_by(match self.until_close {
+                true => CloseKind::Reset,
+                false if self.arrived > self.lent => CloseKind::Linger,
+                false => CloseKind::Immediate,
+            });
             self.flushed();
         }
     }
@@ -362,7 +366,12 @@ fn framing(
     match length {
         // Of a body that is not made, the field may say the length.
         Some(0) if is_head && said.is_some() => (content_length(said.unwrap_or(0)), Rest::Nothing),
-        Some(length) if is_head => (content_length(length), Rest::Nothing),
+        Some(length) if is_head => {
+            if said.is_some_and(|said| said != length) {
+                faults.push(Misuse::ContradictingLength);
+            }
+            (content_length(length), Rest::Nothing)
+        }
         None if is_head && request.http11 => (chunked(), Rest::Nothing),
         None if is_head => (String::new(), Rest::Nothing),
         Some(length) => {

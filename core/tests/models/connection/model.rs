@@ -257,7 +257,8 @@ impl Model {
         let Some(exchange) = &self.exchange else { return };
         let deadlines = &self.settings.deadlines;
         let progress = deadlines.body.map(|time| self.now + time);
-        let rate = deadlines.body.zip(deadlines.min_body_rate).map(|(grace, rate)| {
+        let grace = deadlines.body.unwrap_or(Duration::from_secs(10));
+        let rate = deadlines.min_body_rate.map(|rate| {
             exchange.since + grace + Duration::from_nanos(exchange.received * 1_000_000_000 / u64::from(rate))
         });
         let at = progress.into_iter().chain(rate).min();

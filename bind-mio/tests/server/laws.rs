@@ -2,13 +2,12 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anabranch_core::testing::driver_suite::{self, Peer, Subject};
-use anabranch_mio::{
-    Config, Handle, ListenOptions, Listener, Model, Ownership, Pinning, Reuse, serve_protocol,
-};
+use anabranch_mio::{Config, Handle, Model, Ownership, Pinning, serve_protocol};
+
+use crate::models::{TWO, listener};
 
 struct Server(Handle);
 
@@ -34,15 +33,10 @@ impl Drop for Server {
 
 fn assert_lawful(model: Model) {
     driver_suite::run(move |protocol| {
-        let mut options = ListenOptions::default();
-        options.reuse_port = Reuse::Allowed;
-        let listener = Listener::bind_with("127.0.0.1:0", &options).unwrap();
-        Box::new(Server(serve_protocol(&Config::new(model), [listener], protocol).unwrap()))
+        Box::new(Server(serve_protocol(&Config::new(model), [listener()], protocol).unwrap()))
     })
     .assert_all();
 }
-
-const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 #[test]
 fn reactor_keeps_the_laws() {

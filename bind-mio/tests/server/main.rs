@@ -1,0 +1,7 @@
+//! Servers of every model of the family, over real sockets.
+
+mod fairness;
+mod laws;
+mod lifecycle;
+mod memory;
+mod models;
