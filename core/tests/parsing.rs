@@ -180,8 +180,7 @@ fn limit_is_kept_and_an_error_in_front_of_it_found_first() {
     rig.read(head("/sum", "Content-Length: 21\r\n"));
     assert_eq!(one(&mut rig).status, 413);
 
-    for (body, status) in [(full.clone() + "1", 413), (full.clone() + "x", 413), ("1".repeat(19) + "x1", 400)]
-    {
+    for (body, status) in [(full.clone() + "1", 413), (full + "x", 413), ("1".repeat(19) + "x1", 400)] {
         for cut in [1, 7, usize::MAX] {
             let mut rig = connect();
             rig.feed(chunked("/sum", &[&body]), cut);
