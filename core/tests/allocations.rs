@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::task::Waker;
 use std::time::Duration;
 
-use anabranch_core::app::{Context, Http, Outcome, Request, Response, service_fn};
+use anabranch_core::app::{Context, Endpoint, Http, Outcome, Request, Response, Router, service_fn};
 use anabranch_core::drive::{self, Budget, Progress, Readiness, Wire};
 use anabranch_core::testing::ManualClock;
 use anabranch_core::{
@@ -114,8 +114,11 @@ fn connect(http: &impl Protocol) -> Box<dyn Flow> {
 
 /// Allocations of a request on a connection that has had some, at most, over a hundred of them.
 fn allocations_of(pieces: &[&[u8]]) -> usize {
-    let http = http();
-    let mut flow = connect(&http);
+    allocations_in(&http(), pieces)
+}
+
+fn allocations_in(http: &impl Protocol, pieces: &[&[u8]]) -> usize {
+    let mut flow = connect(http);
     let mut driver = Driver::new();
     let mut ask = || {
         let before = ALLOCATIONS.get();
@@ -144,6 +147,33 @@ fn keep_alive_get_allocates_nothing() {
     assert_eq!(allocations_of(&[b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"]), 0);
     assert_eq!(allocations_of(&[BROWSER]), 0);
     assert_eq!(allocations_of(&[&BROWSER.repeat(8)]), 0);
+}
+
+#[test]
+fn route_is_matched_without_an_allocation() {
+    fn hello(request: &Request, name: &str) -> Response {
+        assert!(request.parameter(name).is_some_and(|text| !text.is_empty()));
+        Response::typed("text/plain", "Hello, World!")
+    }
+    let typed = |media_type| {
+        Endpoint::new(|_, _| Response::typed("text/plain", "Hello, World!")).consumes(media_type)
+    };
+    let router = Router::builder()
+        .get("/users/{id}", |request, _| hello(request, "id"))
+        .get("/users/{id}/posts/{post}", |request, _| hello(request, "post"))
+        .get("/users/{user}/{*rest}", |request, _| hello(request, "rest"))
+        .get("/users/me", |_, _| Response::new(http::StatusCode::NOT_FOUND))
+        .route(http::Method::GET, "/typed", typed("application/json"))
+        .route(http::Method::GET, "/typed", typed("text/plain"))
+        .build()
+        .unwrap();
+    let http = Http::new(router);
+    for target in ["/users/7", "/users/7/posts/a%20b", "/users/7/posts/1/2/3", "/users/me/posts"] {
+        let request = format!("GET {target}?a=b HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(allocations_in(&http, &[request.as_bytes()]), 0, "{target}");
+    }
+    let typed = b"GET /typed HTTP/1.1\r\nHost: a\r\nContent-Type: Text/Plain; charset=utf-8\r\n\r\n";
+    assert_eq!(allocations_in(&http, &[typed]), 0);
 }
 
 #[test]

@@ -14,3 +14,8 @@ pub struct Start;
 #[doc = include_str!("../../docs/embed.md")]
 #[derive(Clone, Copy, Debug)]
 pub struct Embed;
+
+/// `docs/routing.md`.
+#[doc = include_str!("../../docs/routing.md")]
+#[derive(Clone, Copy, Debug)]
+pub struct Routing;

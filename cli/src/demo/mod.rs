@@ -1,145 +1,100 @@
 //! The demo application: what `serve` runs and what every model is tested with, the same under all of them.
 //!
 //! ```text
-//!   path ──► route ──► allowed methods ──► handler ──► Outcome
-//!     no such path: 404        others: 405 with Allow
+//!   Router: path, method, Content-Type ──► handler ──► Outcome
+//!     404, 405, 415 where they lead nowhere              └─ /commit, /status, /work: on a lane
 //! ```
 
 mod bodies;
+mod commit;
 mod query;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anabranch_core::app::{Context, Frame, Incoming, Outcome, Request, Response, Service};
+use anabranch_core::app::{
+    Context, Frame, Incoming, Missed, OptionsRequests, Outcome, Request, Response, Router, RouterBuilder,
+    Service, percent_decoded,
+};
 use anabranch_core::{Fields, Lane};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, TRAILER};
-use http::{Method, StatusCode};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, TRAILER};
 
 use self::bodies::{Letters, Parts};
-use self::query::{Number, number, percent_decoded, value};
+use self::query::{Number, number, value};
 
 /// The demo application.
 #[derive(Clone, Debug)]
 pub struct Demo {
-    page: Bytes,
+    router: Arc<Router>,
 }
 
 impl Demo {
     /// The application, carried by the model of this name (which its page tells).
     #[must_use]
     pub fn new(model: &str) -> Self {
-        Self { page: Bytes::from(include_str!("page.html").replace("{model}", model)) }
-    }
-}
-
-/// What a path offers.
-enum Route {
-    Page,
-    Plaintext,
-    Json,
-    Echo,
-    Discard,
-    Headers,
-    Chunked,
-    Trailers,
-    NoContent,
-    NotModified,
-    Slow,
-    Work,
-    Large,
-    Panic,
-    Redirect,
-}
-
-impl Route {
-    fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/" => Self::Page,
-            "/plaintext" => Self::Plaintext,
-            "/json" => Self::Json,
-            "/echo" => Self::Echo,
-            "/discard" => Self::Discard,
-            "/headers" => Self::Headers,
-            "/chunked" => Self::Chunked,
-            "/trailers" => Self::Trailers,
-            "/no-content" => Self::NoContent,
-            "/not-modified" => Self::NotModified,
-            "/slow" => Self::Slow,
-            "/work" => Self::Work,
-            "/large" => Self::Large,
-            "/panic" => Self::Panic,
-            "/redirect" => Self::Redirect,
-            _ => return None,
-        })
-    }
-
-    /// Its methods, as `Allow` lists them.
-    const fn allow(&self) -> &'static str {
-        match self {
-            Self::Echo | Self::Discard => "POST",
-            Self::Headers => "GET, HEAD, POST",
-            _ => "GET, HEAD",
-        }
-    }
-
-    fn allows(&self, method: &Method) -> bool {
-        match *method {
-            Method::GET | Method::HEAD => !matches!(self, Self::Echo | Self::Discard),
-            Method::POST => matches!(self, Self::Echo | Self::Discard | Self::Headers),
-            _ => false,
-        }
+        // These routes are always the same, and every test builds them.
+        let router = routes(model).build().expect("the demo's routes are in nobody's way");
+        Self { router: Arc::new(router) }
     }
 }
 
 impl Service for Demo {
-    fn call(&self, request: &mut Request, _: &mut Context<'_>) -> Outcome {
-        let Some(route) = Route::of(request.path()) else { return not_found() };
-        if !route.allows(request.method()) {
-            return method_not_allowed(&route);
-        }
-        match route {
-            Route::Page => Response::typed("text/html; charset=utf-8", self.page.clone()).into(),
-            Route::Plaintext => Response::typed("text/plain", "Hello, World!").into(),
-            Route::Json => Response::typed("application/json", r#"{"message":"Hello, World!"}"#).into(),
-            Route::Echo => Outcome::stream(|request, incoming, _| echo(request, incoming)),
-            Route::Discard => Outcome::stream(|_, incoming, _| discard(incoming)),
-            Route::Headers => headers(request),
-            Route::Chunked => Response::ok(parts(None)).with_field(CONTENT_TYPE, PLAIN).into(),
-            Route::Trailers => trailers().into(),
-            Route::NoContent => StatusCode::NO_CONTENT.into(),
-            Route::NotModified => Response::new(StatusCode::NOT_MODIFIED)
-                .with_field(ETAG, HeaderValue::from_static("\"demo\""))
-                .into(),
-            Route::Slow => with_millis(request, 100, |duration| {
+    fn call(&self, request: &mut Request, context: &mut Context<'_>) -> Outcome {
+        self.router.call(request, context)
+    }
+}
+
+fn routes(model: &str) -> RouterBuilder {
+    let page = Bytes::from(include_str!("page.html").replace("{model}", model));
+    let router = Router::builder()
+        .options(OptionsRequests::Refused)
+        .missed(missed)
+        .get("/", move |_, _| Response::typed("text/html; charset=utf-8", page.clone()))
+        .get("/plaintext", |_, _| Response::typed("text/plain", "Hello, World!"))
+        .get("/json", |_, _| Response::typed("application/json", r#"{"message":"Hello, World!"}"#))
+        .post("/echo", |_, _| Outcome::stream(|request, incoming, _| echo(request, incoming)))
+        .post("/discard", |_, _| Outcome::stream(|_, incoming, _| discard(incoming)))
+        .get("/headers", |request, _| headers(request))
+        .post("/headers", |request, _| headers(request))
+        .get("/chunked", |_, _| Response::ok(parts(None)).with_field(CONTENT_TYPE, PLAIN))
+        .get("/trailers", |_, _| trailers())
+        .get("/no-content", |_, _| StatusCode::NO_CONTENT)
+        .get("/not-modified", |_, _| {
+            Response::new(StatusCode::NOT_MODIFIED).with_field(ETAG, HeaderValue::from_static("\"demo\""))
+        })
+        .get("/slow", |request, _| {
+            with_millis(request, 100, |duration| {
                 Outcome::after(duration, |_, _| Response::typed("text/plain", "slow\n"))
-            }),
-            Route::Work => with_millis(request, 10, |duration| {
+            })
+        })
+        .get("/work", |request, _| {
+            with_millis(request, 10, |duration| {
                 Outcome::defer(Lane::DEFAULT, move |_| {
                     burn(duration);
                     Response::typed("text/plain", "work\n")
                 })
-            }),
-            Route::Large => large(request),
-            Route::Panic => panic!("/panic was asked for"),
-            Route::Redirect => redirect(request),
-        }
-    }
+            })
+        })
+        .get("/large", |request, _| large(request))
+        .get("/panic", |_, _| -> Outcome { panic!("/panic was asked for") })
+        .get("/redirect", |request, _| redirect(request));
+    commit::routes(router, model)
 }
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
 
-fn not_found() -> Outcome {
-    Response::typed("text/plain", "404: nothing here; / lists what there is\n")
-        .with_status(StatusCode::NOT_FOUND)
-        .into()
-}
-
-fn method_not_allowed(route: &Route) -> Outcome {
-    Response::typed("text/plain", format!("405: use {}\n", route.allow()))
-        .with_status(StatusCode::METHOD_NOT_ALLOWED)
-        .with_field(ALLOW, HeaderValue::from_static(route.allow()))
-        .into()
+/// What is said to a request that has no route; its status and what belongs to it are the router's.
+fn missed(missed: &Missed<'_>) -> Response {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let text = match missed {
+        Missed::NotFound => String::from("404: nothing here; / lists what there is\n"),
+        Missed::MethodNotAllowed { allow } => format!("405: use {}\n", text(allow)),
+        Missed::UnsupportedMediaType { accept } => format!("415: send {}\n", text(accept)),
+        _ => format!("{}\n", missed.status()),
+    };
+    Response::typed("text/plain", text)
 }
 
 fn bad_request(text: String) -> Outcome {

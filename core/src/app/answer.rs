@@ -139,7 +139,7 @@ impl<S: Service> Serve<S> {
         let Some(exchange) = &mut self.exchange else { return };
         let unseen = match (&exchange.feed, &exchange.stage) {
             (Some(feed), _) => !feed.reader_took_end(),
-            (None, Stage::Collecting { .. }) => true,
+            (None, Stage::Collecting { .. } | Stage::Parsing(_)) => true,
             _ => false,
         };
         exchange.feed = None;

@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::exchange::{Collected, Exchange, Stage};
 use super::failure::Failure;
 use super::outcome::{CollectHandler, Deferred, Outcome, Reply};
+use super::parse::{ParseEnd, ParseError, Parsing};
 use super::pipe::{Feed, Incoming};
 use super::request::Request;
 use super::response::Response;
@@ -95,16 +96,27 @@ impl<S: Service> Serve<S> {
             track.request_body_bytes += data.len() as u64;
         }
         let Some(exchange) = &mut self.exchange else { return };
-        if let Stage::Collecting { collected, max_bytes, .. } = &mut exchange.stage {
-            if collected.len() + data.len() > *max_bytes {
-                let limit = *max_bytes;
-                return self.fail(Failure::Refused(Refusal::BodyOverHandlerLimit { limit }), turn);
+        match &mut exchange.stage {
+            Stage::Collecting { collected, max_bytes, .. } => {
+                if collected.len() + data.len() > *max_bytes {
+                    let limit = *max_bytes;
+                    return self.fail(Failure::Refused(Refusal::BodyOverHandlerLimit { limit }), turn);
+                }
+                if let Err(refusal) = collected.push(data, &self.shared.memory) {
+                    self.fail(Failure::Refused(refusal), turn);
+                }
             }
-            if let Err(refusal) = collected.push(data, &self.shared.memory) {
-                self.fail(Failure::Refused(refusal), turn);
+            Stage::Parsing(parsing) => match parsing.feed(&data, &self.shared.memory) {
+                Ok(()) => {}
+                Err(ParseEnd::Malformed(error)) => self.parsed(Some(error), turn),
+                Err(ParseEnd::Refused(refusal)) => self.fail(Failure::Refused(refusal), turn),
+                Err(ParseEnd::Panicked) => self.fail(Failure::Panicked, turn),
+            },
+            _ => {
+                if let Some(feed) = &exchange.feed {
+                    feed.push(data, turn.waker);
+                }
             }
-        } else if let Some(feed) = &exchange.feed {
-            feed.push(data, turn.waker);
         }
     }
 
@@ -116,6 +128,10 @@ impl<S: Service> Serve<S> {
         }
         match core::mem::replace(&mut exchange.stage, Stage::Calling) {
             Stage::Collecting { collected, then, .. } => self.collected(collected.finish(), then, turn),
+            Stage::Parsing(parsing) => {
+                exchange.stage = Stage::Parsing(parsing);
+                self.parsed(None, turn);
+            }
             other => exchange.stage = other,
         }
     }
@@ -210,6 +226,23 @@ impl<S: Service> Serve<S> {
                         return;
                     }
                 }
+                Outcome::Parse(parse) => {
+                    let declared = exchange.request.body_length();
+                    let limit = parse.max_bytes;
+                    if exchange.body_given || declared == BodyLength::Empty {
+                        exchange.body_given = true;
+                        self.call_again(turn, |request, context| parse.work.conclude(None, request, context))
+                    } else if matches!(declared, BodyLength::Known(length) if length > limit as u64) {
+                        let refusal = Refusal::BodyOverHandlerLimit { limit };
+                        return self.fail(Failure::Refused(refusal), turn);
+                    } else {
+                        exchange.body_given = true;
+                        exchange.stage = Stage::Parsing(Parsing::new(parse));
+                        // The exchange is open, so it can ask for its body.
+                        let _ = self.connection.want_body(exchange.id, turn);
+                        return;
+                    }
+                }
                 Outcome::Stream(then) => {
                     let incoming = self.incoming();
                     self.call_again(turn, |request, context| then(request, incoming, context))
@@ -262,6 +295,24 @@ impl<S: Service> Serve<S> {
 
     pub(super) fn collected(&mut self, body: Bytes, then: CollectHandler, turn: &mut Turn<'_>) {
         if let Some(outcome) = self.call_again(turn, |request, context| then(request, body, context)) {
+            self.proceed(outcome, turn);
+        }
+    }
+
+    /// Calls the handler that waits for the parser: with its error, or at the body's end with what it makes.
+    pub(super) fn parsed(&mut self, error: Option<ParseError>, turn: &mut Turn<'_>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let id = exchange.id;
+        let stage = core::mem::replace(&mut exchange.stage, Stage::Calling);
+        let Stage::Parsing(Parsing { work, .. }) = stage else { return exchange.stage = stage };
+        if error.is_some() {
+            // The rest is not looked at, so what comes of it does not depend on how much of it came with the error. The
+            // exchange is open, so its body can be declined.
+            let _ = self.connection.drop_body(id, turn);
+        }
+        if let Some(outcome) =
+            self.call_again(turn, |request, context| work.conclude(error, request, context))
+        {
             self.proceed(outcome, turn);
         }
     }

@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::duplex::DuplexFlow;
 use super::memory::{Charge, MemoryBudget};
 use super::outcome::{AfterHandler, CollectHandler, ResponseFuture};
+use super::parse::Parsing;
 use super::pipe::Feed;
 use super::request::Request;
 use super::response::Response;
@@ -40,6 +41,8 @@ pub(crate) enum Stage {
     Calling,
     /// The rest of the body.
     Collecting { collected: Collected, max_bytes: usize, then: CollectHandler },
+    /// The rest of the body, while it is parsed.
+    Parsing(Parsing),
     /// A point in time.
     Waiting { until: Instant, then: AfterHandler },
     /// A future.
@@ -110,7 +113,7 @@ impl Exchange {
     pub(crate) fn waits_for_application(&self) -> bool {
         let stage = match &self.stage {
             Stage::Calling | Stage::Awaiting(_) | Stage::Deferred(_) | Stage::TakingOver(_) => true,
-            Stage::Collecting { .. } | Stage::Waiting { .. } => false,
+            Stage::Collecting { .. } | Stage::Parsing(_) | Stage::Waiting { .. } => false,
             Stage::Sending(body) => !self.starves(body),
         };
         stage || (self.feed.is_some() && !matches!(&self.stage, Stage::Sending(body) if self.starves(body)))

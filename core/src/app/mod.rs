@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   Service: &mut Request ──► Outcome          written once, run under every model
+//!   Router: Service              one made of routes: path, method, Content-Type
+//!   BodyParser: bytes ──► value   what a body is made into while it comes
 //!   Http: Protocol ──► Serve: Flow             the service behind http1::Connection, one a connection
 //!   Body ◄── BodySource, Sender                answers made while they are sent
 //!   Incoming ──► handler, future, lane         requests read while they come
@@ -15,14 +17,18 @@ mod duplex;
 mod exchange;
 mod failure;
 mod http;
+#[cfg(feature = "json")]
+pub mod json;
 mod memory;
 mod observer;
 mod outcome;
+mod parse;
 mod pipe;
 mod progress;
 mod queue;
 mod request;
 mod response;
+mod router;
 mod serve;
 mod service;
 mod track;
@@ -39,9 +45,14 @@ pub use outcome::{
     After, AfterHandler, Collect, CollectHandler, Defer, Deferred, DeferredWork, MakeFlow, Outcome, Reply,
     ResponseFuture, StreamHandler, Upgrade,
 };
+pub use parse::{BodyParser, Parse, ParseError};
 pub use pipe::{Incoming, Sender, TrySendError};
 pub use request::Request;
 pub use response::Response;
+pub use router::{
+    Endpoint, Missed, OptionsRequests, Overlap, PatternFault, RouteError, RouteName, Router, RouterBuilder,
+    percent_decoded,
+};
 pub use service::{Context, Service, ServiceFn, service_fn};
 
 // What a server is configured with: bindings and programs need no other part of the protocol.

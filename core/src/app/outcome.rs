@@ -8,6 +8,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::duplex::Takeover;
+use super::parse::{BodyParser, Parse, ParseError};
 use super::pipe::Incoming;
 use super::request::Request;
 use super::response::Response;
@@ -23,6 +24,7 @@ use crate::time::Instant;
 /// |---|---|---|
 /// | [`Reply`](Self::Reply) | here and now | whatever is quick |
 /// | [`collect`](Self::collect) | again, with the whole body | forms, JSON |
+/// | [`parse`](Self::parse) | again, with what a parser made of the body as it came | JSON, any format of yours |
 /// | [`stream`](Self::stream) | again, with a body that still comes | uploads, echoes |
 /// | [`defer`](Self::defer) | on a lane's threads | whatever blocks or computes long |
 /// | [`after`](Self::after) | again, later | delays, without holding a thread |
@@ -35,6 +37,8 @@ pub enum Outcome {
     Reply(Response),
     /// See [`Outcome::collect`].
     Collect(Collect),
+    /// See [`Outcome::parse`].
+    Parse(Parse),
     /// See [`Outcome::stream`].
     Stream(StreamHandler),
     /// See [`Outcome::defer`].
@@ -102,6 +106,18 @@ impl Outcome {
             then(request, body, context).into()
         });
         Self::Collect(Collect { max_bytes, then })
+    }
+
+    /// Feeds the body to `parser` while it comes, at most `max_bytes` of it (and at most `limits.max_body_bytes`; 413 beyond),
+    /// then calls `then` with what was made of it; or with the first error as soon as it was found, whatever is still to
+    /// come. An error is an answer by itself: 400, with the place. An [`Endpoint`](super::Endpoint::parsed) gives that.
+    #[must_use]
+    pub fn parse<P: BodyParser, O: Into<Self>>(
+        max_bytes: usize,
+        parser: P,
+        then: impl FnOnce(&mut Request, Result<P::Output, ParseError>, &mut Context<'_>) -> O + Send + 'static,
+    ) -> Self {
+        Self::Parse(Parse::new(max_bytes, parser, then))
     }
 
     /// Hands the body over while it comes. What `then` returns may answer before the body's end: both directions then run
@@ -178,6 +194,7 @@ impl fmt::Debug for Outcome {
         match self {
             Self::Reply(response) => f.debug_tuple("Reply").field(response).finish(),
             Self::Collect(collect) => collect.fmt(f),
+            Self::Parse(parse) => parse.fmt(f),
             Self::Stream(_) => f.write_str("Stream"),
             Self::Defer(defer) => defer.fmt(f),
             Self::After(after) => after.fmt(f),

@@ -5,6 +5,7 @@ use core::ops::Deref;
 
 use http::Extensions;
 
+use super::router::parameter;
 use crate::http1::RequestHead;
 use crate::info::{ConnectionId, ConnectionInfo, ExchangeId};
 
@@ -18,13 +19,22 @@ pub struct Request {
     connection: ConnectionId,
     exchange: ExchangeId,
     peer: Option<SocketAddr>,
+    /// The pattern of its route, whose parameters are looked up in the path when they are asked for.
+    route: Option<&'static str>,
     extensions: Extensions,
 }
 
 impl Request {
     #[inline]
     pub(crate) fn new(head: Box<RequestHead>, exchange: ExchangeId, info: &ConnectionInfo) -> Self {
-        Self { head, connection: info.id, exchange, peer: info.peer, extensions: Extensions::new() }
+        Self {
+            head,
+            connection: info.id,
+            exchange,
+            peer: info.peer,
+            route: None,
+            extensions: Extensions::new(),
+        }
     }
 
     /// The head.
@@ -51,6 +61,23 @@ impl Request {
         self.peer
     }
 
+    /// The pattern of the route that a [`Router`](super::Router) found for it: a name for metrics that peers do not choose.
+    #[must_use]
+    pub const fn route(&self) -> Option<&'static str> {
+        self.route
+    }
+
+    /// What a parameter of its [route](Self::route) stands for, as the peer sent it: see
+    /// [`percent_decoded`](super::percent_decoded).
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        parameter(self.route?, self.path(), name)
+    }
+
+    pub(crate) const fn set_route(&mut self, pattern: &'static str) {
+        self.route = Some(pattern);
+    }
+
     /// What was attached to this request.
     #[must_use]
     pub const fn extensions(&self) -> &Extensions {
@@ -70,6 +97,7 @@ impl Request {
             connection: self.connection,
             exchange: self.exchange,
             peer: self.peer,
+            route: self.route,
             extensions: core::mem::take(&mut self.extensions),
         }
     }
@@ -83,6 +111,7 @@ impl Request {
     /// Lets go of everything but the head's allocation.
     pub(crate) fn vacate(&mut self) {
         self.head.vacate();
+        self.route = None;
         self.extensions = Extensions::new();
     }
 }

@@ -21,6 +21,7 @@ mod persistence;
 mod pipelining;
 mod properties;
 mod requirements;
+mod routing;
 mod streaming;
 mod strictness;
 mod switching;

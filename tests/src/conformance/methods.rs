@@ -3,7 +3,7 @@
 use super::model::Model;
 use crate::client::{Asked, Framing, get, head, post_head};
 
-const GET_PATHS: [&str; 14] = [
+const GET_PATHS: [&str; 15] = [
     "/",
     "/plaintext",
     "/json",
@@ -17,6 +17,7 @@ const GET_PATHS: [&str; 14] = [
     "/large",
     "/redirect?to=/",
     "/redirect",
+    "/status",
     "/nothing",
 ];
 
@@ -57,6 +58,8 @@ pub(super) fn method_not_offered_is_told_what_is(model: &Model) {
         ("PUT", "/discard", "POST"),
         ("PATCH", "/headers", "GET, HEAD, POST"),
         ("get", "/plaintext", "GET, HEAD"),
+        ("GET", "/commit", "POST"),
+        ("POST", "/status", "GET, HEAD"),
     ] {
         client.send(format!("{method} {path} HTTP/1.1\r\nHost: demo\r\n\r\n"));
         let answer = client.answer().has_status(405);

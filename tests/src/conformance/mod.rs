@@ -11,6 +11,7 @@
 //! [`Model::stops`]), and the case holds each to what it says.
 
 mod bodies;
+mod commits;
 mod connections;
 mod curl;
 mod deadlines;
@@ -184,6 +185,14 @@ macro_rules! all_cases {
                 stream_whose_job_panics_is_reset
                 stream_comes_to_its_end_in_a_drain_and_is_reset_by_an_abort
                 stream_whose_peer_is_gone_frees_its_thread
+            }
+            commits {
+                commit_counts_operations_of_each_kind
+                commit_is_parsed_as_it_comes_and_refused_at_its_first_error
+                commit_of_another_type_is_told_which_is_taken
+                commit_over_the_limit_is_refused
+                commit_in_pieces_is_the_same_commit
+                paths_of_commits_are_told_their_methods
             }
             until_close {
                 answer_that_breaks_off_ends_with_a_reset_where_nothing_else_tells

@@ -10,7 +10,9 @@ pub(super) fn page_names_the_model_and_links_to_the_rest(model: &Model) {
     let page = server.connect().get("/").has_status(200);
     assert!(page.field("content-type").unwrap().starts_with("text/html"));
     assert!(page.text().contains(&format!("<strong>{}</strong>", model.name)), "{}", page.text());
-    for path in ["/plaintext", "/json", "/headers", "/chunked", "/trailers", "/slow", "/work", "/large"] {
+    for path in
+        ["/plaintext", "/json", "/headers", "/chunked", "/trailers", "/slow", "/work", "/large", "/status"]
+    {
         assert!(page.text().contains(&format!("<a href=\"{path}")), "{path}");
     }
 }
