@@ -48,7 +48,7 @@ pub enum EventKind {
         connection: ConnectionId,
         /// Why.
         reason: CloseReason,
-        /// How long it was open.
+        /// How long it was open, to two nanoseconds.
         lasted: Duration,
     },
     /// A connection is told that there is no room for it.

@@ -230,7 +230,8 @@ impl Model {
     fn closed(&mut self, connection: ConnectionId) {
         let was_full = self.served() == self.config.max_connections;
         let Some((served, since)) = self.open.remove(&connection) else { return };
-        let lasted = self.now - since;
+        // Of when it was opened, the last nanosecond is not kept.
+        let lasted = self.now - Instant::from_nanos(since.as_nanos() & !1);
         self.note(EventKind::Closed { connection, reason: CloseReason::Finished, lasted });
         if served && was_full {
             self.note(EventKind::LimitLeft);
