@@ -2,10 +2,12 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::carrier::{OwnershipName, PinName};
+use crate::config_file::read::Pipeline;
 use crate::limits::{DeadlineFlags, LimitFlags};
 use crate::models::ModelName;
 use crate::units::{Bound, Count, Delay, Size, Time};
@@ -20,7 +22,8 @@ use crate::units::{Bound, Count, Delay, Size, Time};
 Begin with:
   anabranch serve                  the demo application on http://127.0.0.1:8080
   anabranch models                 which concurrency models there are, and which to take
-  anabranch serve --help           every limit and deadline"
+  anabranch serve --help           every limit and deadline
+  anabranch check FILE.toml        what a configuration file amounts to, or what is wrong with it"
 )]
 pub struct Arguments {
     /// What to do.
@@ -33,6 +36,8 @@ pub struct Arguments {
 pub enum Command {
     /// Serve the demo application, or ETX-ack, under one concurrency model
     Serve(Box<ServeArguments>),
+    /// Say what a configuration file amounts to, or everything that is wrong with it
+    Check(CheckArguments),
     /// Explain the concurrency models
     Models,
     /// Run concurrent ETX-ack clients and show who waited for whom
@@ -48,6 +53,15 @@ Examples:
   anabranch serve --bind 0.0.0.0 --head-timeout 2s --idle-timeout 3s --max-connections 1000
   anabranch serve --max-body-bytes 1MiB --handler-timeout 30s --access-log
   anabranch serve --protocol etx --etx-delay 500ms -v      then: anabranch etx-client 4
+  anabranch serve --config anabranch.toml --port 9000      the file, but for the port
+
+A configuration file has a key for each flag, of the same name with `_` for `-`, in the same units:
+  model = \"staged\"
+  [limits]
+  max_body_bytes = \"1MiB\"
+  [deadlines]
+  head_timeout = \"2s\"
+Flags override the file. `anabranch check FILE` prints every key there is, and explains what is wrong.
 
 Sizes are bytes, or end in k, M, G (1,024s; also KiB, MiB, GiB) or kB, MB, GB (1,000s).
 Times end in ms, s, m or h. `off` lifts a bound where that can be done; 0 never does.
@@ -55,6 +69,9 @@ Times end in ms, s, m or h. `off` lifts a bound where that can be done; 0 never 
 SIGTERM or SIGINT: nothing new is accepted, requests in flight finish within --grace, exit code 0.
 A second signal, or the end of the grace time, ends what is left at once.")]
 pub struct ServeArguments {
+    /// Configuration file (TOML): what no flag says is read from it; `anabranch check` explains it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// How connections share the machine; `anabranch models` explains
     #[arg(long, value_enum, default_value_t = ModelName::Threads, value_name = "MODEL")]
     pub model: ModelName,
@@ -72,7 +89,7 @@ pub struct ServeArguments {
     #[arg(long, value_name = "N")]
     pub threads: Option<Count>,
     /// Accepted connections that may wait for a worker of model `pool` [default: as many as there are workers]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = queue_length)]
     pub queue: Option<Count>,
     /// Threads of model `staged` that accept [default: 1]
     #[arg(long, value_name = "N")]
@@ -87,7 +104,7 @@ pub struct ServeArguments {
     #[arg(long, value_name = "N")]
     pub lane_threads: Option<Count>,
     /// Slow work that may wait for such a thread; more is refused (HTTP: 503) [default: 1024]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = queue_length)]
     pub lane_queue: Option<Count>,
     /// How long ETX-ack holds back each answer; 0 answers at once
     #[arg(long, value_name = "TIME", default_value_t = Delay(Duration::from_secs(2)), help_heading = "ETX-ack")]
@@ -95,6 +112,9 @@ pub struct ServeArguments {
     /// Bytes of an ETX-ack message
     #[arg(long, value_name = "SIZE", default_value_t = Size(1024), help_heading = "ETX-ack")]
     pub etx_max_message_bytes: Size,
+    /// Lanes of other names than `default`, which only a configuration file can give.
+    #[arg(skip)]
+    pub pipelines: Vec<Pipeline>,
     /// Sizes and numbers.
     #[command(flatten)]
     pub limits: LimitFlags,
@@ -113,8 +133,9 @@ pub struct LogArguments {
     /// -v: a line for each closed connection, with its reason; -vv: every event of the server
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
-    /// A line for each request
-    #[arg(long)]
+    /// A line for each request; `=false` where a configuration file asks for it
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value_t = false, hide_possible_values = true, value_name = "true|false")]
     pub access_log: bool,
     /// How lines look
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -137,6 +158,23 @@ pub enum LogFormat {
     Text,
     /// For machines: a JSON object a line
     Json,
+}
+
+/// What `check` can be told.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Prints the configuration that `serve --config FILE` would run with, as a file: every key, and whether
+its value is the default. Where something is wrong: each fault with its line and remedy, and exit code 1.
+
+Examples:
+  anabranch check anabranch.toml
+  anabranch check /dev/null > anabranch.toml      a file to begin with: every key, with its default
+
+WeaselDB's [http] and [http.pipelines.NAME] are understood as they stand; docs/operate.md has it all.")]
+pub struct CheckArguments {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// What `etx-client` can be told.
@@ -165,6 +203,19 @@ pub struct EtxClientArguments {
     /// How long to wait for any one answer
     #[arg(long, value_name = "TIME", default_value_t = Bound::At(Time(Duration::from_secs(300))))]
     pub timeout: Bound<Time>,
+}
+
+/// A queue is made at its full length when the server starts.
+const MAX_QUEUE: u64 = 1 << 20;
+
+fn queue_length(text: &str) -> Result<Count, String> {
+    match text.parse::<Count>() {
+        Ok(count) if count.0 > MAX_QUEUE => {
+            Err(format!("at most {MAX_QUEUE}: a queue is made at its full length"))
+        }
+        Ok(count) => Ok(count),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -203,6 +254,8 @@ mod tests {
             ("--model thread", "possible values"),
             ("--bind localhost", "--bind"),
             ("--port 70000", "0..=65535"),
+            ("--lane-queue 99999999999", "at most 1048576"),
+            ("--model pool --queue 0", "at least 1"),
         ] {
             let error = serve(arguments).unwrap_err();
             assert!(error.contains(says), "{arguments}: {error}");

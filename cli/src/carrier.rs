@@ -144,25 +144,57 @@ impl Carrier {
 
 impl Threads {
     fn check(&self, model: ModelName) -> Result<(), NotThisModel> {
-        use ModelName::{MultiReactor, Pool, ReactorPool, Staged};
-        let given: [(&'static str, bool, &'static str, &[ModelName]); 5] = [
-            (
-                "--threads",
-                self.threads.is_some(),
-                "pool, multi-reactor, reactor-pool or staged",
-                &[Pool, MultiReactor, ReactorPool, Staged],
-            ),
-            ("--queue", self.queue.is_some(), "pool", &[Pool]),
-            ("--acceptors", self.acceptors.is_some(), "staged", &[Staged]),
-            ("--ownership", self.ownership.is_some(), "staged", &[Staged]),
-            ("--pin", self.pin.is_some(), "multi-reactor", &[MultiReactor]),
+        let given = [
+            ("--threads", self.threads.is_some()),
+            ("--queue", self.queue.is_some()),
+            ("--acceptors", self.acceptors.is_some()),
+            ("--ownership", self.ownership.is_some()),
+            ("--pin", self.pin.is_some()),
         ];
-        for (what, is_given, for_models, models) in given {
-            if is_given && !models.contains(&model) {
-                return Err(NotThisModel { what, for_models, model: model.name() });
+        for (what, is_given) in given {
+            let Some(number) = Number::of(&what[2..]) else { continue };
+            if is_given && !number.is_for(model) {
+                return Err(NotThisModel { what, for_models: number.for_models, model: model.name() });
             }
         }
         Ok(())
+    }
+}
+
+/// A flag that means something to some models only.
+#[derive(Clone, Copy, Debug)]
+pub struct Number {
+    /// Without its dashes.
+    flag: &'static str,
+    /// Which models, as a text.
+    pub for_models: &'static str,
+    /// Which models.
+    pub models: &'static [ModelName],
+}
+
+const NUMBERS: &[Number] = &[
+    Number {
+        flag: "threads",
+        for_models: "pool, multi-reactor, reactor-pool or staged",
+        models: &[ModelName::Pool, ModelName::MultiReactor, ModelName::ReactorPool, ModelName::Staged],
+    },
+    Number { flag: "queue", for_models: "pool", models: &[ModelName::Pool] },
+    Number { flag: "acceptors", for_models: "staged", models: &[ModelName::Staged] },
+    Number { flag: "ownership", for_models: "staged", models: &[ModelName::Staged] },
+    Number { flag: "pin", for_models: "multi-reactor", models: &[ModelName::MultiReactor] },
+];
+
+impl Number {
+    /// That flag's row; none for a flag that means something to every model.
+    #[must_use]
+    pub fn of(flag: &str) -> Option<&'static Self> {
+        NUMBERS.iter().find(|number| number.flag == flag)
+    }
+
+    /// Whether it means anything to that model.
+    #[must_use]
+    pub fn is_for(&self, model: ModelName) -> bool {
+        self.models.contains(&model)
     }
 }
 

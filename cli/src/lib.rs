@@ -1,13 +1,16 @@
 //! The program as a library: what it is told ([`args`]), and what it does ([`serve`], [`models`], [`etx_client`]).
 #![forbid(unsafe_code)]
 
+use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 pub mod args;
 pub mod carrier;
+pub mod config_file;
 pub mod demo;
 pub mod etx_client;
 pub mod limits;
@@ -18,13 +21,21 @@ pub mod serve;
 pub mod signals;
 pub mod units;
 
-use args::{Arguments, Command};
+use args::{Arguments, CheckArguments, Command, ServeArguments};
+use config_file::Loaded;
+use config_file::check::CommandLine;
+use config_file::fault::Faults;
 
 /// Reads the command line, does what it says, and tells how that went: 0 done, 1 failed, 2 not understood.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let words: Vec<OsString> = env::args_os().collect();
+    let understood = Arguments::command().try_get_matches_from(&words).and_then(|matches| {
+        let arguments = Arguments::from_arg_matches(&matches)?;
+        Ok((arguments, matches))
+    });
+    let (arguments, matches) = match understood {
+        Ok(understood) => understood,
         Err(error) => {
             // Nowhere is left to say that this cannot be said.
             let _ = error.print();
@@ -32,7 +43,9 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match arguments.command {
-        Command::Serve(serve) => serve::run(&serve).map_err(|error| error.to_string()),
+        Command::Serve(serve) => configured(*serve, &matches, &words)
+            .and_then(|serve| serve::run(&serve).map_err(|error| error.to_string())),
+        Command::Check(check) => effective(&check),
         Command::Models => print(&models::table()).map(|()| ExitCode::SUCCESS),
         Command::EtxClient(client) => etx_client::run(&client).map_err(|error| error.to_string()),
     };
@@ -42,6 +55,33 @@ pub fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "error: {message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// `serve` with what its configuration file says, where it has one.
+fn configured(
+    serve: ServeArguments,
+    matches: &clap::ArgMatches,
+    words: &[OsString],
+) -> Result<ServeArguments, String> {
+    let (Some(file), Some((_, flags))) = (&serve.config, matches.subcommand()) else { return Ok(serve) };
+    let line = CommandLine::of(flags, serve.model);
+    let Loaded { settings, warnings } = config_file::load(file, &line).map_err(|error| error.to_string())?;
+    warn(&warnings);
+    config_file::arguments(words, &settings).map_err(|error| error.to_string())
+}
+
+/// `check`.
+fn effective(check: &CheckArguments) -> Result<ExitCode, String> {
+    let loaded =
+        config_file::load(&check.file, &CommandLine::default()).map_err(|error| error.to_string())?;
+    warn(&loaded.warnings);
+    print(&config_file::effective::effective(&loaded.settings)).map(|()| ExitCode::SUCCESS)
+}
+
+fn warn(warnings: &Faults) {
+    if !warnings.is_empty() {
+        let _ = writeln!(io::stderr(), "warning: not everything in the configuration is used\n{warnings}");
     }
 }
 

@@ -23,6 +23,7 @@ use anabranch_std::{
 
 use crate::args::{ProtocolName, ServeArguments};
 use crate::carrier::{Carrier, NotThisModel, Threads};
+use crate::config_file::read::Pipeline;
 use crate::demo::Demo;
 use crate::limits::{self, AtLimitName};
 use crate::log::{self, AccessLog, Log};
@@ -143,9 +144,17 @@ fn config(arguments: &ServeArguments) -> Result<Config<Carrier>, ServeError> {
         lane.queue = queue.as_usize();
     }
     config.lanes = vec![lane];
+    config.lanes.extend(arguments.pipelines.iter().map(named_lane));
     // Whoever aborts a program wants it gone: what still runs ends with the process.
     config.patience = Duration::from_millis(500);
     Ok(config)
+}
+
+/// A lane of its own name, which is needed for as long as the program runs; a file has few, and is read once.
+fn named_lane(pipeline: &Pipeline) -> LaneConfig {
+    let LaneConfig { threads, queue, .. } = LaneConfig::default();
+    let name: &'static str = pipeline.name.clone().leak();
+    LaneConfig::new(Lane(name), pipeline.threads.unwrap_or(threads), pipeline.queue.unwrap_or(queue))
 }
 
 fn carrier(arguments: &ServeArguments) -> Result<Carrier, NotThisModel> {
@@ -172,5 +181,28 @@ fn announce(arguments: &ServeArguments, handle: &Handle) {
         if let Err(error) = crate::print(&line) {
             tracing::warn!(target: "server", "{error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Arguments, Command};
+    use clap::Parser;
+
+    #[test]
+    fn pipelines_of_a_file_are_lanes_beside_the_default_one() {
+        let words = ["anabranch", "serve", "--lane-threads", "3", "--lane-queue", "4"];
+        let Command::Serve(mut serve) = Arguments::try_parse_from(words).unwrap().command else { panic!() };
+        let commit = Pipeline { name: "commit_status".to_owned(), threads: Some(5), queue: Some(6) };
+        let other = Pipeline { name: "other".to_owned(), ..Pipeline::default() };
+        serve.pipelines = vec![commit, other];
+        let LaneConfig { threads, queue, .. } = LaneConfig::default();
+        let expected = [
+            LaneConfig::new(Lane::DEFAULT, 3, 4),
+            LaneConfig::new(Lane("commit_status"), 5, 6),
+            LaneConfig::new(Lane("other"), threads, queue),
+        ];
+        assert_eq!(config(&serve).unwrap().lanes, expected);
     }
 }

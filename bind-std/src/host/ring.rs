@@ -205,7 +205,8 @@ mod tests {
             thread::yield_now();
         }
         // Each of them is through only once all three are at work.
-        ring.push_all(&mut vec![Arc::new(Barrier::new(3)); 3]);
+        let barrier = Arc::new(Barrier::new(3));
+        ring.push_all(&mut (0..3).map(|_| barrier.clone()).collect());
         for _ in 0..3 {
             has_met.recv_timeout(Duration::from_secs(10)).expect("work was left lying while a thread slept");
         }

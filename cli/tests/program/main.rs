@@ -1,5 +1,6 @@
 //! The program itself, started as a user starts it: its one line, its exit codes, its signals.
 
+mod config;
 mod http;
 mod kit;
 

@@ -19,9 +19,6 @@ const HALF_BYTES: usize = 1_024;
 const UNREAD_REQUESTS: usize = 20_000;
 /// Clients that never read.
 const UNREAD_CLIENTS: usize = 32;
-/// Ours end a connection that takes nothing after 10 s.
-const CUT_OFF_WITHIN: Duration = Duration::from_secs(13);
-
 pub(super) fn measure(engine: &Engine, setting: &Setting) -> io::Result<Turn> {
     let server = super::start(engine, setting, CONNECTIONS + setting.hostile + UNREAD_CLIENTS)?;
     let mut good =
@@ -48,7 +45,7 @@ pub(super) fn measure(engine: &Engine, setting: &Setting) -> io::Result<Turn> {
     let beside_unread = good.run(setting.window)?;
     let unread_bytes = server.memory()?.saturating_sub(before) as f64 / UNREAD_CLIENTS as f64;
     let mut cut_off = 0;
-    while cut_off < UNREAD_CLIENTS as u64 && begun.elapsed() < CUT_OFF_WITHIN {
+    while cut_off < UNREAD_CLIENTS as u64 && begun.elapsed() < setting.cut_off_within {
         cut_off += unread.run(Duration::from_millis(500))?.cut_off;
     }
 

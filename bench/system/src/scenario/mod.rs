@@ -49,6 +49,8 @@ pub struct Setting {
     pub held: usize,
     pub active: usize,
     pub hostile: usize,
+    /// How long to wait for those that never read to be cut off: ours are, after 10 s.
+    pub cut_off_within: Duration,
     pub rate: u32,
     pub counter: Option<Counter>,
 }
