@@ -99,11 +99,12 @@ pub(crate) fn parameter<'a>(pattern: &'static str, path: &'a str, name: &str) ->
         let (expected, pattern_rest) = next_segment(pattern);
         let (found, path_rest) = next_segment(path);
         if let Some(inner) = expected.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
-            if inner == name {
-                return Some(found);
-            }
-            if inner.strip_prefix('*') == Some(name) {
-                return Some(path);
+            let (expected, value) = match inner.strip_prefix('*') {
+                Some(tail) => (tail, path),
+                None => (inner, found),
+            };
+            if expected == name {
+                return Some(value);
             }
         }
         (pattern, path) = (pattern_rest?, path_rest?);
