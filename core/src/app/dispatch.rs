@@ -18,7 +18,7 @@ use super::serve::{Panicked, Serve};
 use super::service::{Context, Service};
 use super::track::Track;
 use crate::fields::Fields;
-use crate::http1::{BodyLength, Event, OutputRoom, Refusal, RequestHead, Trailers};
+use crate::http1::{BodyLength, Event, Refusal, RequestHead, Trailers};
 use crate::info::ExchangeId;
 use crate::job::job_with;
 use crate::turn::Turn;
@@ -30,14 +30,7 @@ impl<S: Service> Serve<S> {
     /// follows is judged: how far it came when a body breaks off must not depend on how the bytes were cut (law 9).
     pub(super) fn pump(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) -> bool {
         let mut any = false;
-        loop {
-            // Requests that come together are answered together, as far as the process has room for what waits.
-            if self.connection.pending_output() > 0 && (!input.is_empty() || self.connection.has_kept_input())
-            {
-                let room = if self.budget_has_room() { OutputRoom::Granted } else { OutputRoom::Withheld };
-                self.connection.set_output_room(room);
-            }
-            let Some(event) = self.connection.poll_event(input, turn) else { break };
+        while let Some(event) = self.connection.poll_event(input, turn) {
             any = true;
             match event {
                 Event::Request { id, head } => self.request(id, head, turn),

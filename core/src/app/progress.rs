@@ -250,12 +250,10 @@ impl<S: Service> Serve<S> {
     /// Whether more output may be made.
     pub(super) fn has_room(&self) -> bool {
         let pending = self.connection.pending_output();
-        pending == 0 || (pending < self.shared.settings.limits.max_output_bytes && self.budget_has_room())
-    }
-
-    /// Whether the process's budget has room for output beside what waits.
-    pub(super) fn budget_has_room(&self) -> bool {
-        self.offered != Offered::OverBudget && self.shared.memory.held() < self.shared.memory.limit()
+        pending == 0
+            || (pending < self.shared.settings.limits.max_output_bytes
+                && self.offered != Offered::OverBudget
+                && self.shared.memory.held() < self.shared.memory.limit())
     }
 
     /// After input that may have closed the connection under the application.

@@ -66,17 +66,7 @@ pub struct Connection {
     pub(super) refused: Option<Refusal>,
     pub(super) reason: Option<CloseReason>,
     pub(super) drain: Drain,
-    pub(super) output_room: OutputRoom,
     pub(super) input_ended: bool,
-}
-
-/// Whether answers may be made while others wait to be sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum OutputRoom {
-    /// Up to `limits.max_output_bytes`.
-    Granted,
-    /// The next once all is sent.
-    Withheld,
 }
 
 /// Whether the server drains.
@@ -114,7 +104,6 @@ impl Connection {
             refused: None,
             reason: None,
             drain: Drain::No,
-            output_room: OutputRoom::Granted,
             input_ended: false,
         }
     }
@@ -247,11 +236,6 @@ impl Connection {
                 work.came_before = work.inbox.len();
             }
         }
-    }
-
-    /// *Command.* Whether there is room beyond this connection for answers that wait. Holds until it is said otherwise.
-    pub(crate) const fn set_output_room(&mut self, room: OutputRoom) {
-        self.output_room = room;
     }
 
     /// *Command.* Refuses the connection itself, before anything was read: an answer is owed, then it ends.
@@ -496,11 +480,7 @@ impl Connection {
 
     #[inline]
     pub(super) fn output_is_full(&self) -> bool {
-        let limit = match self.output_room {
-            OutputRoom::Granted => self.settings.limits.max_output_bytes,
-            OutputRoom::Withheld => 0,
-        };
-        self.pending_output() > limit
+        self.pending_output() > self.settings.limits.max_output_bytes
     }
 
     #[inline]

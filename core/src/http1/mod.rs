@@ -31,7 +31,6 @@ mod state;
 mod sweep;
 mod work;
 
-pub(crate) use connection::OutputRoom;
 pub use connection::{Connection, Sends};
 pub use encode::AnswerLength;
 pub use event::Event;

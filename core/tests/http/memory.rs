@@ -154,23 +154,6 @@ fn output_that_waits_is_held_in_the_budget() {
 }
 
 #[test]
-fn requests_that_come_together_are_answered_one_by_one_where_the_budget_is_spent() {
-    for (limit, at_once) in [(0, 1), (10_000, 5)] {
-        let (http, _, recorder) = under(Site, limit);
-        let mut rig = Rig::connect(&http);
-        rig.feed(get("/hello").repeat(5), usize::MAX);
-        let mut output = Vec::new();
-        for written in (at_once..=5).step_by(at_once) {
-            assert_eq!(recorder.seen().len(), written, "under {limit} bytes");
-            output.extend(rig.write_at_most(usize::MAX));
-            rig.run();
-        }
-        assert_eq!(crate::kit::answers(&output, &[]).len(), 5);
-        rig.assert_reading();
-    }
-}
-
-#[test]
 fn sources_make_no_more_than_there_is_room_for_and_go_on_as_the_peer_reads() {
     let (http, memory, _) = under(
         service_fn(|_: &mut Request, _: &mut Context<'_>| {
