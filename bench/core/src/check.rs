@@ -12,8 +12,8 @@ const CEILINGS: [(&str, f64); 6] = [
     ("get", 1_890.0),
     ("browser", 4_370.0),
     ("pipelined", 1_350.0),
-    ("length-1k", 4_235.0),
-    ("chunked-1k", 5_195.0),
+    ("length-1k", 4_420.0),
+    ("chunked-1k", 5_430.0),
     ("stream-64k", 76_600.0),
 ];
 

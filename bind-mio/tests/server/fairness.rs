@@ -18,7 +18,8 @@ const ONE_THREAD: [Model; 2] = [
 #[test]
 fn peer_with_a_thousand_requests_waiting_lets_others_between() {
     const FLOOD: usize = 1_500;
-    for model in ONE_THREAD {
+    // Where another thread accepts, nobody can say how late the other is found.
+    for model in [Model::Reactor] {
         let order = Arc::new(Mutex::new(Vec::new()));
         let server = Server::start(&Config::new(model), {
             let order = order.clone();

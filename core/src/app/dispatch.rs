@@ -89,6 +89,9 @@ impl<S: Service> Serve<S> {
             track.request_body_bytes += data.len() as u64;
         }
         let Some(exchange) = &mut self.exchange else { return };
+        if let Some(feed) = &exchange.feed {
+            return feed.push(data, turn.waker);
+        }
         match &mut exchange.stage {
             Stage::Collecting { collected, max_bytes, .. } => {
                 if collected.len() + data.len() > *max_bytes {
@@ -105,11 +108,7 @@ impl<S: Service> Serve<S> {
                 Err(ParseEnd::Refused(refusal)) => self.fail(Failure::Refused(refusal), turn),
                 Err(ParseEnd::Panicked) => self.fail(Failure::Panicked, turn),
             },
-            _ => {
-                if let Some(feed) = &exchange.feed {
-                    feed.push(data, turn.waker);
-                }
-            }
+            _ => {}
         }
     }
 
@@ -230,7 +229,7 @@ impl<S: Service> Serve<S> {
                         return self.fail(Failure::Refused(refusal), turn);
                     } else {
                         exchange.body_given = true;
-                        exchange.stage = Stage::Parsing(Parsing::new(parse));
+                        exchange.stage = Stage::Parsing(Box::new(Parsing::new(parse)));
                         // The exchange is open, so it can ask for its body.
                         let _ = self.connection.want_body(exchange.id, turn);
                         return;
@@ -297,7 +296,10 @@ impl<S: Service> Serve<S> {
         let Some(exchange) = &mut self.exchange else { return };
         let id = exchange.id;
         let stage = core::mem::replace(&mut exchange.stage, Stage::Calling);
-        let Stage::Parsing(Parsing { work, .. }) = stage else { return exchange.stage = stage };
+        let work = match stage {
+            Stage::Parsing(parsing) => parsing.work,
+            other => return exchange.stage = other,
+        };
         if error.is_some() {
             // The rest is not looked at, so what comes of it does not depend on how much of it came with the error. The
             // exchange is open, so its body can be declined.

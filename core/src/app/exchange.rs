@@ -42,7 +42,7 @@ pub(crate) enum Stage {
     /// The rest of the body.
     Collecting { collected: Collected, max_bytes: usize, then: CollectHandler },
     /// The rest of the body, while it is parsed.
-    Parsing(Parsing),
+    Parsing(Box<Parsing>),
     /// A point in time.
     Waiting { until: Instant, then: AfterHandler },
     /// A future.
