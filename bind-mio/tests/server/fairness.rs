@@ -19,38 +19,37 @@ const ONE_THREAD: [Model; 2] = [
 fn peer_with_a_thousand_requests_waiting_lets_others_between() {
     const FLOOD: usize = 1_500;
     // Where another thread accepts, nobody can say how late the other is found.
-    for model in [Model::Reactor] {
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let server = Server::start(&Config::new(model), {
-            let order = order.clone();
-            service_fn(move |request: &mut Request, _: &mut Context<'_>| -> Outcome {
-                order.lock().unwrap().push(request.path().to_owned());
-                Response::text("hello").into()
-            })
-        });
-        // Both have asked before either is accepted.
-        server.0.suspend();
-        let (mut greedy, mut modest) = (server.connect(), server.connect());
-        greedy.write_all("GET /greedy HTTP/1.1\r\nHost: a\r\n\r\n".repeat(FLOOD).as_bytes()).unwrap();
-        modest.write_all(b"GET /modest HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        let mut drink = greedy.try_clone().unwrap();
-        let drinks = std::thread::spawn(move || {
-            let mut answers = Vec::new();
-            drink.read_to_end(&mut answers).unwrap();
-            answers.windows(9).filter(|window| window == b"\r\n\r\nhello").count()
-        });
-        server.0.resume();
-        read_until(&mut modest, "hello");
-        greedy.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(drinks.join().unwrap(), FLOOD, "{model}: none of the others is lost");
-        let order = order.lock().unwrap();
-        let before = order.iter().position(|path| path == "/modest").unwrap();
-        // A turn's budget is 64 requests; a few turns may pass before the other's first.
-        assert!(before <= 5 * 64, "{model}: {before} requests of one peer before the first of the other");
-        drop(order);
-        drop(modest);
-        server.ends();
-    }
+    let model = Model::Reactor;
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let server = Server::start(&Config::new(model), {
+        let order = order.clone();
+        service_fn(move |request: &mut Request, _: &mut Context<'_>| -> Outcome {
+            order.lock().unwrap().push(request.path().to_owned());
+            Response::text("hello").into()
+        })
+    });
+    // Both have asked before either is accepted.
+    server.0.suspend();
+    let (mut greedy, mut modest) = (server.connect(), server.connect());
+    greedy.write_all("GET /greedy HTTP/1.1\r\nHost: a\r\n\r\n".repeat(FLOOD).as_bytes()).unwrap();
+    modest.write_all(b"GET /modest HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut drink = greedy.try_clone().unwrap();
+    let drinks = std::thread::spawn(move || {
+        let mut answers = Vec::new();
+        drink.read_to_end(&mut answers).unwrap();
+        answers.windows(9).filter(|window| window == b"\r\n\r\nhello").count()
+    });
+    server.0.resume();
+    read_until(&mut modest, "hello");
+    greedy.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(drinks.join().unwrap(), FLOOD, "{model}: none of the others is lost");
+    let order = order.lock().unwrap();
+    let before = order.iter().position(|path| path == "/modest").unwrap();
+    // A turn's budget is 64 requests; a few turns may pass before the other's first.
+    assert!(before <= 5 * 64, "{model}: {before} requests of one peer before the first of the other");
+    drop(order);
+    drop(modest);
+    server.ends();
 }
 
 #[test]
