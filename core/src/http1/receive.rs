@@ -316,7 +316,8 @@ enum RestStep {
 /// Where the body that is being received ends in what had come before the drain, if it does.
 pub(super) fn body_end(work: &Work, limits: &Limits) -> Option<usize> {
     let mut body = BodyState { taking: Taking::Dropped, ..work.body };
-    let (mut rest, mut scan) = (BytesMut::from(work.came_before()), work.scan);
+    // Trailers are looked through anew: what came after the drain may have been looked through already.
+    let (mut rest, mut scan) = (BytesMut::from(work.came_before()), Scan::new(Section::Trailers));
     loop {
         match poll_rest(&mut body, &mut rest, &mut scan, limits).ok()? {
             RestStep::Data(_) | RestStep::Moved => {}
