@@ -352,3 +352,15 @@ fn answer_cut_off_before_unread_input_lets_the_peer_read_it_wherever_that_input_
     cut_off(&mut alone, id);
     assert_eq!(ends(alone), WriteOperation::Close(CloseKind::Immediate));
 }
+
+/// The search for the trailers' end has come farther than the drain by the time the answer asks what had come before that.
+#[test]
+fn drain_within_trailers_is_asked_about_after_more_of_them_came() {
+    let mut machine = Machine::new();
+    let id = machine.request("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+    machine.with(|connection, turn| connection.want_body(id, turn)).unwrap();
+    assert!(machine.event("").is_none());
+    machine.with(|connection, _| connection.drain());
+    assert!(machine.event("x-late: and more of it than had come\r\nx-last: ").is_none());
+    machine.respond(id, AnswerLength::Known(0)).unwrap();
+}
