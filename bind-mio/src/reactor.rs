@@ -249,7 +249,7 @@ impl Reactor {
         let Some(slot) = self.slots.get_mut(place) else { return };
         match &mut slot.state {
             State::Here(connection) => {
-                note(&mut connection.readiness, event);
+                note(&mut connection.driven.readiness, event);
                 self.serve(place);
             }
             State::Away { events, wanted } => {
@@ -285,7 +285,7 @@ impl Reactor {
                 let Some(slot) = self.slots.get_mut(place) else { return };
                 let mut wanted = false;
                 if let State::Away { events, wanted: meanwhile } = &slot.state {
-                    merge(&mut connection.readiness, *events);
+                    merge(&mut connection.driven.readiness, *events);
                     wanted = *meanwhile;
                 }
                 slot.state = State::Here(connection);
@@ -339,7 +339,7 @@ impl Reactor {
         let Some(slot) = self.slots.get_mut(place) else { return };
         // With a worker: its deadline is set when it is back.
         let State::Here(connection) = &slot.state else { return };
-        match connection.deadline() {
+        match connection.driven.deadline() {
             Instant::NEVER => {}
             due if due <= now => self.serve(place),
             due => self.timers.set(place.key(), due),
@@ -392,7 +392,7 @@ impl Reactor {
                 is_woken = own.state().end();
             } else {
                 progress = connection.turn(host, workspace, *now, common.waker());
-                let waits = connection.waits_for_application();
+                let waits = connection.driven.waits_for_application();
                 if waits {
                     // Its application has to know whom to wake, and is told in one more turn.
                     slot.own = Some(Box::new(Own::new(mailbox.clone(), place)));
@@ -453,7 +453,7 @@ impl Reactor {
         let token = self.slots.token(place);
         let Some(slot) = self.slots.get_mut(place) else { return };
         let State::Here(connection) = &slot.state else { return };
-        if slot.watched == Watched::Both || !connection.wants_write() {
+        if slot.watched == Watched::Both || !connection.driven.wants_write() {
             return;
         }
         slot.watched = Watched::Both;
@@ -467,7 +467,7 @@ impl Reactor {
 
     fn set_timer(&mut self, place: Place) {
         let Some(Slot { state: State::Here(connection), .. }) = self.slots.get_mut(place) else { return };
-        let due = connection.deadline();
+        let due = connection.driven.deadline();
         // Only to earlier: what moves to later is found out when the earlier comes due.
         if due != Instant::NEVER && self.timers.get(place.key()).is_none_or(|set| due < set) {
             self.timers.set(place.key(), due);

@@ -48,9 +48,9 @@ pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
             }
             progress = Progress::Again;
         }
-        let due = connection.deadline();
+        let due = connection.driven.deadline();
         // Output that did not fit is heard of only once the loop has asked for that.
-        let only_listens = progress == Progress::Blocked && !connection.wants_write();
+        let only_listens = progress == Progress::Blocked && !connection.driven.wants_write();
         let mail = Mail::Returned(place, connection, progress);
         if only_listens && host.stop() == Stop::Running {
             own.mailbox().leave(mail, due);

@@ -20,12 +20,12 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use anabranch_core::drive::{self, Budget, Progress, Readiness};
-use anabranch_core::{AbortReason, CloseReason, Flow, Job, ReadOperation, Turn, Waiting, WriteOperation};
+use anabranch_core::drive::{Budget, Driven, Progress, Stop};
+use anabranch_core::{CloseReason, Instant, Job, Turn};
 use rustix::event::PollFlags;
 use socket2::Socket;
 
-use crate::host::{Clock, Stop, Workspace};
+use crate::host::{Clock, Workspace};
 use crate::parker::{Bell, Parker};
 use crate::signals::Signals;
 use crate::stash::{Outfit, Stash};
@@ -44,36 +44,39 @@ pub(crate) struct Environment<'a> {
     pub(crate) exec: &'a dyn Fn(Job) -> Result<(), Job>,
 }
 
-/// Carries `flow` over `socket` until one of them is at its end. `attend` is called once, when the server begins to
+/// Carries `driven` over `socket` until one of them is at its end. `attend` is called once, when the server begins to
 /// stop: for a thread that has duties besides this connection.
 pub(crate) fn carry(
-    flow: &mut dyn Flow,
+    driven: &mut Driven,
     socket: Socket,
     environment: Environment<'_>,
     parker: &Arc<Parker>,
     attend: &mut dyn FnMut(),
 ) -> CloseReason {
-    Carrier::new(flow, socket, environment, parker).carry(attend)
+    Carrier::new(driven, socket, environment, parker).carry(attend)
 }
 
 /// So much a turn moves before the clock is read again and a stop is noticed: a peer that sends without end is served
 /// without end, but not blindly.
 const BUDGET: Budget = Budget::new(1024 * 1024, 1024);
 
+/// To a deadline as far as that the time is counted from the turn's beginning: what the turn itself took is then slept too
+/// long, but never more than a tick of it, and each request saves a look at the clock.
+const FAR: Duration = Duration::from_secs(1);
+
 /// How often to look for a wake when there is no descriptor left to be woken by.
 const WITHOUT_BELL: Duration = Duration::from_millis(5);
 
 struct Carrier<'a> {
-    flow: &'a mut dyn Flow,
+    driven: &'a mut Driven,
     transport: Transport,
-    readiness: Readiness,
     environment: Environment<'a>,
     parker: &'a Arc<Parker>,
     waker: Waker,
     /// `None` only while asleep in poll(2).
     outfit: Option<Outfit>,
-    /// The flow was told to drain.
-    drained: bool,
+    /// When the last turn began.
+    turned_at: Instant,
     /// A tick went by without a byte: the next wait is a poll.
     silent: bool,
 }
@@ -88,42 +91,32 @@ struct Wants {
 
 impl<'a> Carrier<'a> {
     fn new(
-        flow: &'a mut dyn Flow,
+        driven: &'a mut Driven,
         socket: Socket,
         environment: Environment<'a>,
         parker: &'a Arc<Parker>,
     ) -> Self {
-        let mut readiness = Readiness::ready();
         // The first read is a wait like any other, and not a system call to hear that nothing has come yet.
-        readiness.readable = false;
+        driven.readiness.readable = false;
         Self {
-            flow,
+            driven,
             transport: Transport::new(socket),
-            readiness,
             environment,
             parker,
             waker: Waker::from(parker.clone()),
             outfit: Some(environment.stash.take()),
-            drained: false,
+            turned_at: Instant::ORIGIN,
             silent: false,
         }
     }
 
     fn carry(&mut self, attend: &mut dyn FnMut()) -> CloseReason {
         let reason = loop {
-            match (self.environment.stop)() {
-                Stop::Running => {}
-                Stop::Draining if self.drained => {}
-                Stop::Draining => {
-                    self.drained = true;
-                    attend();
-                    if let Some(reason) = self.drain() {
-                        break reason;
-                    }
-                }
-                Stop::Aborting(reason) => break self.abort(reason),
+            let stop = (self.environment.stop)();
+            if stop == Stop::Draining && !self.driven.is_draining() {
+                attend();
             }
-            match self.turn() {
+            match self.turn(stop) {
                 Progress::Finished(reason) => break reason,
                 Progress::Again => {}
                 Progress::Blocked if self.parker.is_notified() => {}
@@ -137,76 +130,48 @@ impl<'a> Carrier<'a> {
     }
 
     /// Everything that can be done without waiting.
-    fn turn(&mut self) -> Progress {
+    fn turn(&mut self, stop: Stop) -> Progress {
         let Environment { clock, stash, exec, .. } = self.environment;
         let Outfit { workspace, inbox } = self.outfit.get_or_insert_with(|| stash.take());
         let now = clock.now();
+        self.turned_at = now;
         workspace.anchor_dates(now);
         let Workspace { scratch, pool, dates, .. } = workspace;
         // A flow may keep what it was lent; a turn takes the capacity that is left for the size of a read.
         scratch.reserve(stash.read_size());
         self.parker.begin_turn();
         let mut turn = Turn::new(now, dates, &self.waker, pool);
-        drive::turn(
-            &mut *self.flow,
-            &mut self.transport.lend(inbox),
-            &mut self.readiness,
-            scratch,
-            &mut turn,
-            &mut |job| exec(job),
-            BUDGET,
-        )
-    }
-
-    /// Tells the flow something outside of a turn.
-    fn tell(&mut self, what: impl FnOnce(&mut dyn Flow, &mut Turn<'_>)) {
-        let Environment { clock, stash, .. } = self.environment;
-        let Outfit { workspace, .. } = self.outfit.get_or_insert_with(|| stash.take());
-        let mut turn = Turn::new(clock.now(), &mut workspace.dates, &self.waker, &mut workspace.pool);
-        what(&mut *self.flow, &mut turn);
-    }
-
-    /// Law 7: what arrived before the drain is read, without blocking, before the flow learns of the drain.
-    fn drain(&mut self) -> Option<CloseReason> {
-        if !self.readiness.has_ended() {
-            self.readiness.readable = true;
-        }
-        // A peer that sends faster than it is read must not hold the drain up: one budget's worth, and no more.
-        if let Progress::Finished(reason) = self.turn() {
-            return Some(reason);
-        }
-        self.tell(|flow, turn| flow.drain(turn));
-        None
-    }
-
-    fn abort(&mut self, reason: AbortReason) -> CloseReason {
-        self.flow.abort(reason);
-        // One turn more: it resets the transport, where an orderly end would say too much.
-        match self.turn() {
-            Progress::Finished(reason) => reason,
-            Progress::Blocked | Progress::Again => CloseReason::Aborted(reason),
-        }
+        let mut wire = self.transport.lend(inbox);
+        self.driven.turn(stop, &mut wire, scratch, &mut turn, &mut |job| exec(job), BUDGET)
     }
 
     fn wants(&self) -> Wants {
+        let driven = &*self.driven;
         Wants {
-            read: self.flow.next_read_operation() == ReadOperation::Read && !self.readiness.has_ended(),
-            write: self.flow.next_write_operation() == WriteOperation::Write,
-            application: self.flow.waiting_on().contains(Waiting::APPLICATION),
+            read: driven.wants_read(),
+            write: driven.wants_write(),
+            application: driven.waits_for_application(),
         }
     }
 
     /// Sleeps until something may have changed. May return for nothing; the turn that follows is then for nothing too.
     fn wait(&mut self) {
         let wants = self.wants();
-        let now = self.environment.clock.now();
-        let left = self.flow.deadline().map(|deadline| deadline.at.saturating_since(now));
-        if left == Some(Duration::ZERO) {
+        let listens = wants.read && !wants.write && !wants.application && !self.silent;
+        let due = self.driven.deadline();
+        let since_turn = due.saturating_since(self.turned_at);
+        let left = if listens && since_turn > FAR {
+            since_turn
+        } else {
+            due.saturating_since(self.environment.clock.now())
+        };
+        if left.is_zero() {
             return;
         }
-        if wants.read && !wants.write && !wants.application && !self.silent {
+        let left = (due != Instant::NEVER).then_some(left);
+        if listens {
             match self.receive(left) {
-                Wait::Arrived => self.readiness.readable = true,
+                Wait::Arrived => self.driven.readiness.readable = true,
                 Wait::Silent => self.silent = true,
                 Wait::Interrupted => {}
                 Wait::TooShort => self.poll(wants, left),
@@ -246,10 +211,10 @@ impl<'a> Carrier<'a> {
         interest.set(PollFlags::IN, wants.read);
         interest.set(PollFlags::OUT, wants.write);
         let watch = Watch {
-            socket: (!self.readiness.gone || wants.read || wants.write)
+            socket: (!self.driven.readiness.gone || wants.read || wants.write)
                 .then(|| (self.transport.as_fd(), interest)),
             bell,
-            drain: (!self.drained).then(|| signals.drain_fd()),
+            drain: (!self.driven.is_draining()).then(|| signals.drain_fd()),
             abort: signals.abort_fd(),
         };
         let woken = watch.sleep(left);
@@ -259,14 +224,14 @@ impl<'a> Carrier<'a> {
 
         let failed = woken.socket.intersects(PollFlags::ERR | PollFlags::HUP);
         if wants.read && (failed || woken.socket.contains(PollFlags::IN)) {
-            self.readiness.readable = true;
+            self.driven.readiness.readable = true;
             self.silent = false;
         }
         if wants.write && (failed || woken.socket.contains(PollFlags::OUT)) {
-            self.readiness.writable = true;
+            self.driven.readiness.writable = true;
         }
         // A peer that has only shut its sending half down raises neither of the two flags.
-        self.readiness.gone |= failed;
+        self.driven.readiness.gone |= failed;
     }
 }
 

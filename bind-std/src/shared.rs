@@ -4,6 +4,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use anabranch_core::drive::{Driven, Readiness};
+
 use crate::connection::{Environment, carry};
 use crate::host::{AcceptorBell, Admitted, Host};
 use crate::parker::Parker;
@@ -47,9 +49,10 @@ impl Shared {
         // A flow that panics breaks a law; that must cost its own connection and nobody else's. What it was lent is
         // dropped with it.
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            if let Some((mut flow, connection, permit)) = admitted.connect(host.clock().now()) {
+            if let Some((flow, connection, permit)) = admitted.connect(host.clock().now()) {
+                let mut driven = Driven::new(flow, Readiness::ready());
                 // The socket is closed in there, before the permit says so.
-                permit.end(carry(&mut *flow, connection.socket, environment, parker, attend));
+                permit.end(carry(&mut driven, connection.socket, environment, parker, attend));
             }
         }));
     }

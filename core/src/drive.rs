@@ -14,9 +14,13 @@
 //! Edge-triggered loops keep the [`Readiness`] between turns; level-triggered ones set it from each event; blocking
 //! drivers set it always and let [`Wire::read`] wait; tasks begin with [`Readiness::polled`] and leave it alone.
 
+mod driven;
+
 use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::BytesMut;
+
+pub use driven::{Driven, Stop};
 
 use crate::flow::{
     CloseKind, CloseReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult, is_finished, is_reset,

@@ -39,7 +39,7 @@ impl Note {
 
     /// Tells the connection's readiness.
     pub(super) fn tell(self, connection: &mut Connection) {
-        let readiness = &mut connection.readiness;
+        let readiness = &mut connection.driven.readiness;
         readiness.readable |= self.has(Self::READABLE);
         readiness.writable |= self.has(Self::WRITABLE);
         readiness.hangup |= self.has(Self::HANGUP);

@@ -193,7 +193,7 @@ impl Pool {
         match connection.turn(&self.host, workspace, now, waker) {
             Progress::Again => self.want(number),
             Progress::Blocked => {
-                self.set_timer(number, entry, connection.deadline());
+                self.set_timer(number, entry, connection.driven.deadline());
                 if self.arm(number, entry, connection, *armed).is_ok() {
                     *armed = Armed::Once;
                     return;
@@ -225,8 +225,8 @@ impl Pool {
     /// Asks for the next event: of what the flow waits for, and of the peer's end in any case.
     fn arm(&self, number: u32, entry: &Entry, connection: &Connection, armed: Armed) -> io::Result<()> {
         let mut flags = EventFlags::ONESHOT;
-        flags.set(EventFlags::IN | EventFlags::RDHUP, connection.wants_read());
-        flags.set(EventFlags::OUT, connection.wants_write());
+        flags.set(EventFlags::IN | EventFlags::RDHUP, connection.driven.wants_read());
+        flags.set(EventFlags::OUT, connection.driven.wants_write());
         let token = EventData::new_u64(u64::from(entry.generation()) << 32 | u64::from(number));
         let socket: &Socket = connection.socket();
         match armed {

@@ -4,7 +4,11 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use anabranch_core::{AbortReason, CloseKind, Deadline, DeadlineKind, InputEnd, WriteResult};
+use anabranch_core::drive::Readiness;
+use anabranch_core::{
+    AbortReason, CloseKind, Deadline, DeadlineKind, Flow, InputEnd, ReadOperation, Waiting, WriteOperation,
+    WriteResult,
+};
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::*;
@@ -14,7 +18,7 @@ use crate::transport::{Calls, TICK};
 struct Echo {
     output: BytesMut,
     idle: Option<Duration>,
-    idle_at: Option<anabranch_core::Instant>,
+    idle_at: Option<Instant>,
     closed: Option<CloseReason>,
 }
 
@@ -82,7 +86,7 @@ fn calls(idle: Option<Duration>, client: fn(TcpStream) -> io::Result<()>) -> (Ca
     attempts.into_iter().next().expect("five attempts")
 }
 
-fn attempt(mut flow: Echo, client: fn(TcpStream) -> io::Result<()>) -> Option<(Calls, CloseReason)> {
+fn attempt(flow: Echo, client: fn(TcpStream) -> io::Result<()>) -> Option<(Calls, CloseReason)> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -96,7 +100,8 @@ fn attempt(mut flow: Echo, client: fn(TcpStream) -> io::Result<()>) -> Option<(C
         stash: &stash,
         exec: &|job| Err(job),
     };
-    let mut carrier = Carrier::new(&mut flow, socket.into(), environment, &parker);
+    let mut driven = Driven::new(Box::new(flow), Readiness::ready());
+    let mut carrier = Carrier::new(&mut driven, socket.into(), environment, &parker);
     let reason = carrier.carry(&mut || {});
     let calls = carrier.transport.calls;
     drop(carrier);

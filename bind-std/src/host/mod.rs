@@ -34,11 +34,12 @@ use crate::events::Hub;
 use crate::lanes::Lanes;
 use crate::listener::{Connection, Listener};
 
+pub use anabranch_core::drive::Stop;
+
 pub use acceptor::{Acceptor, AcceptorBell, Placement};
 pub use permit::Permit;
 pub use receive::receive;
 pub use ring::Ring;
-pub use stop::Stop;
 use stop::StopState;
 pub use workspace::{Clock, Workspace};
 

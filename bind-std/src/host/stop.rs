@@ -8,17 +8,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use anabranch_core::AbortReason;
-
-/// What the connections of a server are to do. From [`Host::stop`](super::Host::stop).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stop {
-    /// Go on.
-    Running,
-    /// Finish what has begun.
-    Draining,
-    /// End at once.
-    Aborting(AbortReason),
-}
+use anabranch_core::drive::Stop;
 
 /// One a server, to be looked at by its threads as often as they like.
 #[derive(Debug, Default)]
