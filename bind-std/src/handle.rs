@@ -1,7 +1,9 @@
 //! A running server, as its owner holds it.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -137,13 +139,40 @@ impl Handle {
         self.wait_for(Some(at_most))
     }
 
+    /// As [`wait`](Self::wait), for tasks: under any runtime.
+    pub async fn stopped(&self) -> Summary {
+        let summary = poll_fn(|context| self.host.poll_summary(context)).await;
+        self.join_keeper();
+        summary
+    }
+
+    /// Serves until `signal` is ready, then [drains](Self::drain) with `grace`; ready once the server stopped, whoever told
+    /// it to. Dropped before, it leaves the server as it is.
+    pub async fn until(&self, signal: impl Future<Output = ()>, grace: Duration) -> Summary {
+        let mut signal = pin!(signal);
+        let mut stopped = pin!(self.stopped());
+        let mut told = false;
+        poll_fn(|context| {
+            if !told && signal.as_mut().poll(context).is_ready() {
+                told = true;
+                self.drain(grace);
+            }
+            stopped.as_mut().poll(context)
+        })
+        .await
+    }
+
     fn wait_for(&self, at_most: Option<Duration>) -> Option<Summary> {
         let summary = self.host.wait(at_most)?;
-        // It gave its summary as the last thing it did.
+        self.join_keeper();
+        Some(summary)
+    }
+
+    /// The keeper gave its summary as the last thing it did.
+    fn join_keeper(&self) {
         if let Some(keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = keeper.join();
         }
-        Some(summary)
     }
 
     /// What happens in the server from here on, and for the first who asks, since it began. See [`Events`].

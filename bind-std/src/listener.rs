@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixListener;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -236,6 +236,12 @@ fn accept(listener: &Socket, blocking: Blocking) -> io::Result<(Socket, Option<S
         socket.set_nonblocking(blocking == Blocking::No)?;
         let _ = socket.set_tcp_nodelay(true);
         Ok((socket, peer.as_socket()))
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

@@ -12,15 +12,17 @@
 //!
 //! The driver owns the socket (behind [`Wire`]), the buffer, the clock and the threads; [`turn`] owns the order of calls.
 //! Edge-triggered loops keep the [`Readiness`] between turns; level-triggered ones set it from each event; blocking
-//! drivers set it always and let [`Wire::read`] wait; tasks begin with [`Readiness::polled`] and leave it alone.
+//! drivers set it always and let [`Wire::read`] wait; tasks are [`Polled`].
 
 mod driven;
+mod task;
 
 use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::BytesMut;
 
 pub use driven::{Driven, Stop};
+pub use task::{Alarm, PollWire, Polled};
 
 use crate::flow::{
     CloseKind, CloseReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult, is_finished, is_reset,

@@ -20,22 +20,22 @@ use supervise::supervise;
 
 impl Binding for Model {
     fn start(&self, host: &Arc<Host>, config: &Config, listeners: Vec<Listener>) -> io::Result<()> {
-        let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
+        let shared = |listeners: Vec<Listener>| listeners.into_iter().map(Arc::new).collect::<Vec<_>>();
         match *self {
             Self::Reactor => {
-                let doors = Doorway::new(listeners);
+                let doors = Doorway::new(shared(listeners));
                 supervise(host, "loop", config.read_bytes, || {}, move || (doors.source(), Hands::Own))
             }
             Self::MultiReactor { loops, pinning } => {
-                multi_reactor::start(host, config, &listeners, loops.get(), pinning)
+                multi_reactor::start(host, config, listeners, loops.get(), pinning)
             }
-            Self::ReactorPool { workers } => reactor_pool::start(host, config, listeners, workers.get()),
+            Self::ReactorPool { workers } => reactor_pool::start(host, config, shared(listeners), workers.get()),
             Self::Staged { acceptors, network, ownership: Ownership::Pinned } => {
-                staged::start(host, config, &listeners, acceptors.get(), network.get())
+                staged::start(host, config, &shared(listeners), acceptors.get(), network.get())
             }
             #[cfg(target_os = "linux")]
             Self::Staged { acceptors, network, ownership: Ownership::Shared } => {
-                crate::shared::start(host, config, &listeners, acceptors.get(), network.get())
+                crate::shared::start(host, config, &shared(listeners), acceptors.get(), network.get())
             }
             #[cfg(not(target_os = "linux"))]
             Self::Staged { ownership: Ownership::Shared, .. } => Err(io::Error::new(

@@ -16,19 +16,12 @@ use crate::reactor::Hands;
 pub(super) fn start(
     host: &Arc<Host>,
     config: &Config,
-    listeners: &[Arc<Listener>],
+    listeners: Vec<Listener>,
     loops: usize,
     pinning: Pinning,
 ) -> io::Result<()> {
-    // All are bound before the first loop runs: what is bound later would take from the queues of those before it.
-    let mut doorways = vec![Doorway::new(listeners.to_vec())];
-    for _ in 1..loops {
-        let own = |listener: &Arc<Listener>| {
-            if listener.is_shared() { listener.sibling().map(Arc::new) } else { Ok(listener.clone()) }
-        };
-        doorways.push(Doorway::new(listeners.iter().map(own).collect::<io::Result<_>>()?));
-    }
-    for (number, doors) in doorways.into_iter().enumerate() {
+    for (number, own) in Host::share_out(listeners, loops)?.into_iter().enumerate() {
+        let doors = Doorway::new(own);
         supervise(
             host,
             format_args!("loop{}", number + 1),

@@ -18,11 +18,13 @@ mod permit;
 mod receive;
 mod ring;
 mod stop;
+mod tasks;
 mod workspace;
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use anabranch_core::lifecycle::{AcceptErrorKind, Action, Admission, Counters, ListenerId, Server};
@@ -41,6 +43,7 @@ pub use permit::Permit;
 pub use receive::receive;
 pub use ring::Ring;
 use stop::StopState;
+pub use tasks::{Accepting, Carried, PollAccept, Tasks};
 pub use workspace::{Clock, Workspace};
 
 /// What starts a server's threads: the model of a [`Config`].
@@ -82,6 +85,8 @@ struct State {
     /// When what is still open is given up.
     give_up: Option<Instant>,
     summary: Option<Summary>,
+    /// Tasks that wait for it.
+    waiting: Vec<Waker>,
 }
 
 /// How a server ended. From [`Handle::wait`](crate::Handle::wait).
@@ -115,6 +120,7 @@ impl Host {
                 stopped: false,
                 give_up: None,
                 summary: None,
+                waiting: Vec::new(),
             }),
             changed: Condvar::new(),
         }
@@ -163,6 +169,23 @@ impl Host {
     #[must_use]
     pub fn is_listening(&self, listener: ListenerId) -> bool {
         self.ask_server(|server| server.is_listening(listener))
+    }
+
+    /// `loops` lists of `listeners`, in their order: each loop's own, where the kernel shares connections out among several
+    /// (SO_REUSEPORT), and otherwise the same one for all, who accept from it by turns.
+    ///
+    /// All are bound here, before the first loop runs: what is bound later would take from the queues of those before it.
+    ///
+    /// # Errors
+    /// When one cannot be bound.
+    pub fn share_out(listeners: Vec<Listener>, loops: usize) -> io::Result<Vec<Vec<Arc<Listener>>>> {
+        let first: Vec<_> = listeners.into_iter().map(Arc::new).collect();
+        let own = |listener: &Arc<Listener>| {
+            if listener.is_shared() { listener.sibling().map(Arc::new) } else { Ok(listener.clone()) }
+        };
+        let siblings = (1..loops).map(|_| first.iter().map(own).collect::<io::Result<_>>());
+        let siblings = siblings.collect::<io::Result<Vec<_>>>()?;
+        Ok(std::iter::once(first).chain(siblings).collect())
     }
 
     /// Asks for a place for a connection that was just accepted; `None`: it is closed already, for there is none.
@@ -256,7 +279,22 @@ impl Host {
             left_behind,
             lasted: self.clock.now() - Instant::ORIGIN,
         });
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
         self.changed.notify_all();
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready at the keeper's end.
+    pub(crate) fn poll_summary(&self, context: &Context<'_>) -> Poll<Summary> {
+        let mut state = self.lock();
+        if let Some(summary) = state.summary {
+            return Poll::Ready(summary);
+        }
+        if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            state.waiting.push(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Waits for the keeper's end.

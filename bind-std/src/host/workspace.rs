@@ -6,7 +6,7 @@ use anabranch_core::{Dates, Instant, Pool};
 use bytes::BytesMut;
 
 /// One origin for all the instants of a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Clock {
     origin: std::time::Instant,
 }
@@ -20,6 +20,12 @@ impl Clock {
     #[must_use]
     pub fn now(self) -> Instant {
         Instant::from_duration(self.origin.elapsed())
+    }
+
+    /// What the system's monotonic clock shows at `at`; `None` beyond what it can show.
+    #[must_use]
+    pub fn to_std(self, at: Instant) -> Option<std::time::Instant> {
+        self.origin.checked_add(at - Instant::ORIGIN)
     }
 }
 

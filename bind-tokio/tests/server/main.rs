@@ -1,0 +1,3 @@
+//! Servers of tasks under tokio, over sockets of the loopback.
+
+mod laws;
