@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 #[derive(Debug)]
 pub struct SocketWire {
     socket: AsyncFd<Socket>,
-    /// The next read is not to believe the reactor, which may not have heard yet.
+    /// Reads are not to believe the reactor, which may not have heard yet, as long as they give something.
     may_give: bool,
     /// The reactor was told that the socket takes nothing, so that it would say when that is gone: try it first.
     may_take: bool,
@@ -52,9 +52,9 @@ impl SocketWire {
 
 impl PollWire for SocketWire {
     fn poll_read(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        if std::mem::take(&mut self.may_give) {
+        if self.may_give {
             match receive(self.socket.get_ref(), into, RecvFlags::DONTWAIT) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_give = false,
                 result => return Poll::Ready(result),
             }
         }

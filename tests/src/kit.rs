@@ -3,13 +3,12 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use anabranch_core::drive::{self, Budget, Progress, Readiness, Wire};
-use anabranch_core::{Dates, Flow, Instant, Job, Pool, Turn};
+use anabranch_core::drive::{self, Alarm, Budget, PollWire, Polled, Progress, Readiness, Stop, Wire};
+use anabranch_core::{CloseReason, Dates, Flow, Instant, Job, Pool, Turn};
 use bytes::BytesMut;
 use socket2::SockRef;
 
@@ -81,18 +80,39 @@ impl Lent {
     ) -> Progress {
         let mut turn = Turn::new(self.clock.now(), &mut self.dates, waker, &mut self.pool);
         let lane = &self.lane;
-        let mut exec = |job| {
-            lane.try_send(job).map_err(|error| match error {
-                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
-            })
-        };
+        let mut exec = |job| exec(lane, job);
         drive::turn(flow, wire, readiness, &mut self.scratch, &mut turn, &mut exec, Budget::default())
+    }
+
+    /// Takes a turn as a task.
+    pub fn poll<W: PollWire, A: Alarm>(
+        &mut self,
+        polled: &mut Polled<W, A>,
+        context: &mut Context<'_>,
+        stop: Stop,
+    ) -> Poll<CloseReason> {
+        let mut turn = Turn::new(self.clock.now(), &mut self.dates, context.waker(), &mut self.pool);
+        let lane = &self.lane;
+        polled.poll(
+            context,
+            stop,
+            &mut self.scratch,
+            &mut turn,
+            &mut |job| exec(lane, job),
+            Budget::default(),
+        )
     }
 
     /// Tells `flow` to drain.
     pub fn drain(&mut self, flow: &mut dyn Flow, waker: &Waker) {
         flow.drain(&mut Turn::new(self.clock.now(), &mut self.dates, waker, &mut self.pool));
     }
+}
+
+fn exec(lane: &SyncSender<Job>, job: Job) -> Result<(), Job> {
+    lane.try_send(job).map_err(|error| match error {
+        TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+    })
 }
 
 /// A socket as a wire; it waits or not, as it was set.
@@ -123,34 +143,24 @@ pub fn fill<E>(into: &mut BytesMut, read: impl FnOnce(&mut [u8]) -> Result<usize
     result
 }
 
-/// What a task may be told from elsewhere.
+/// What tasks may be told from elsewhere.
 #[derive(Debug, Default)]
-pub struct Control(AtomicU8, Mutex<Option<Waker>>);
-
-pub(crate) const NOTHING: u8 = 0;
-pub(crate) const DRAIN: u8 = 1;
-const ABORT: u8 = 2;
+pub struct Control(Mutex<(Stop, Option<Waker>)>);
 
 impl Control {
-    /// Drains the connection.
-    pub fn drain(&self) {
-        self.tell(DRAIN);
-    }
-
-    /// Aborts the connection.
-    pub fn abort(&self) {
-        self.tell(ABORT);
-    }
-
-    fn tell(&self, command: u8) {
-        self.0.fetch_max(command, Ordering::AcqRel);
-        if let Some(waker) = self.1.lock().unwrap().take() {
+    /// Tells the connection to stop.
+    pub fn tell(&self, stop: Stop) {
+        let mut control = self.0.lock().unwrap();
+        control.0 = stop;
+        if let Some(waker) = control.1.take() {
             waker.wake();
         }
     }
 
-    pub(crate) fn take(&self, waker: &Waker) -> u8 {
-        *self.1.lock().unwrap() = Some(waker.clone());
-        self.0.swap(NOTHING, Ordering::AcqRel)
+    /// What it was told. The next change wakes `waker`.
+    pub(crate) fn stop(&self, waker: &Waker) -> Stop {
+        let mut control = self.0.lock().unwrap();
+        control.1 = Some(waker.clone());
+        control.0
     }
 }

@@ -5,7 +5,6 @@ pub mod faults;
 pub mod kit;
 pub mod poll_driver;
 pub mod poll_server;
-pub mod task_driver;
 pub mod task_server;
 
 #[cfg(test)]

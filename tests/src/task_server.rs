@@ -1,5 +1,6 @@
 //! Tasks on one thread, over sockets or over pipes in memory: what the task driver is run by.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::pin::Pin;
@@ -8,8 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use anabranch_async_std::{Stream, StreamWire};
+use anabranch_core::drive::{Alarm, PollWire, Polled, Stop};
+use anabranch_core::testing::MeanWire;
 use anabranch_core::testing::driver_suite::Peer;
-use anabranch_core::{ConnectionId, ConnectionInfo, Job, Protocol};
+use anabranch_core::{AbortReason, ConnectionId, ConnectionInfo, Instant, Job, Protocol};
 use async_executor::Executor;
 use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -17,9 +21,7 @@ use futures_lite::future::block_on;
 use futures_lite::io::{AsyncReadExt, BlockOn};
 use socket2::SockRef;
 
-use crate::kit::Control;
-use crate::kit::{Clock, Lent, lane, listen};
-use crate::task_driver::{Stream, serve};
+use crate::kit::{Clock, Control, Lent, lane, listen};
 
 /// A set of tasks that serve connections; stops when it is dropped.
 #[expect(missing_debug_implementations, reason = "a test's server has nothing to show")]
@@ -29,6 +31,7 @@ pub struct TaskServer {
     controls: Arc<Mutex<Vec<Arc<Control>>>>,
     clock: Clock,
     lane: SyncSender<Job>,
+    troubles: Troubles,
     /// Dropping it ends the executor's thread.
     _stop: piper::Writer,
 }
@@ -36,23 +39,41 @@ pub struct TaskServer {
 impl TaskServer {
     /// Serves nothing yet.
     pub fn start(protocol: Arc<dyn Protocol>) -> Arc<Self> {
+        Self::start_with(protocol, Troubles::None)
+    }
+
+    /// As [`start`](Self::start), over transports that make trouble.
+    pub fn start_with(protocol: Arc<dyn Protocol>, troubles: Troubles) -> Arc<Self> {
         let executor = Arc::new(Executor::new());
         let (mut stopped, stop) = piper::pipe(1);
         let runs = executor.clone();
         std::thread::spawn(move || block_on(runs.run(async move { stopped.read(&mut [0]).await })));
         let (controls, clock, lane) = (Arc::default(), Clock::start(), lane());
-        Arc::new(Self { executor, protocol, controls, clock, lane, _stop: stop })
+        Arc::new(Self { executor, protocol, controls, clock, lane, troubles, _stop: stop })
     }
 
     /// Serves a stream.
     pub fn spawn(&self, stream: impl Stream + Send + 'static) {
+        let wire = StreamWire::new(stream);
+        match self.troubles {
+            Troubles::None => self.carry(wire),
+            Troubles::All => self.carry(MeanWire::new(wire)),
+        }
+    }
+
+    fn carry(&self, wire: impl PollWire + Send + 'static) {
         let control = Arc::new(Control::default());
         let mut controls = self.controls.lock().unwrap();
         controls.push(control.clone());
         let info = ConnectionInfo::new(ConnectionId(controls.len() as u64));
         let flow = self.protocol.connect(info, self.clock.now());
-        let lent = Lent::new(self.clock, self.lane.clone());
-        self.executor.spawn(serve(flow, stream, control, lent)).detach();
+        let mut lent = Lent::new(self.clock, self.lane.clone());
+        let mut polled = Polled::new(flow, wire, Timer(self.clock, async_io::Timer::never()));
+        let task = poll_fn(move |context| {
+            let stop = control.stop(context.waker());
+            lent.poll(&mut polled, context, stop)
+        });
+        self.executor.spawn(task).detach();
     }
 
     /// Serves what connects to a port of the loopback, and says which.
@@ -85,12 +106,37 @@ impl TaskServer {
 
     /// Drains its connections.
     pub fn drain(&self) {
-        self.controls.lock().unwrap().iter().for_each(|control| control.drain());
+        self.controls.lock().unwrap().iter().for_each(|control| control.tell(Stop::Draining));
     }
 
     /// Aborts its connections.
     pub fn abort(&self) {
-        self.controls.lock().unwrap().iter().for_each(|control| control.abort());
+        self.controls
+            .lock()
+            .unwrap()
+            .iter()
+            .for_each(|control| control.tell(Stop::Aborting(AbortReason::Requested)));
+    }
+}
+
+/// What the transports do to their tasks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Troubles {
+    /// Nothing out of order.
+    None,
+    /// See [`MeanWire`].
+    All,
+}
+
+/// One of async-io's timers.
+struct Timer(Clock, async_io::Timer);
+
+impl Alarm for Timer {
+    fn set(&mut self, at: Instant) {
+        self.1.set_at(self.0.to_std(at));
+    }
+    fn poll_ring(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.1).poll(context).map(drop)
     }
 }
 
@@ -159,9 +205,5 @@ impl AsyncWrite for Pipes {
     }
 }
 
-impl Stream for Pipes {
-    /// A pipe's end is all it can say.
-    fn reset(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+/// A pipe's end is all it can say.
+impl Stream for Pipes {}

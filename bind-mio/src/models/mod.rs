@@ -29,7 +29,9 @@ impl Binding for Model {
             Self::MultiReactor { loops, pinning } => {
                 multi_reactor::start(host, config, listeners, loops.get(), pinning)
             }
-            Self::ReactorPool { workers } => reactor_pool::start(host, config, shared(listeners), workers.get()),
+            Self::ReactorPool { workers } => {
+                reactor_pool::start(host, config, shared(listeners), workers.get())
+            }
             Self::Staged { acceptors, network, ownership: Ownership::Pinned } => {
                 staged::start(host, config, &shared(listeners), acceptors.get(), network.get())
             }

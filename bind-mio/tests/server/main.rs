@@ -1,7 +1,6 @@
 //! Servers of every model of the family, over real sockets.
 
 mod fairness;
-mod laws;
 mod lifecycle;
 mod memory;
 mod models;

@@ -304,7 +304,9 @@ where
         let now = clock.now();
         self.open(now);
         // One that could not be opened is closed by now, and its permit has said so.
-        let Self::Open(polled, _) = self else { return Poll::Ready(CloseReason::Aborted(AbortReason::Driver)) };
+        let Self::Open(polled, _) = self else {
+            return Poll::Ready(CloseReason::Aborted(AbortReason::Driver));
+        };
         if !polled.is_woken_by(context.waker()) {
             member.is_woken_by(context.waker());
         }

@@ -2,7 +2,6 @@
 
 mod common;
 mod http;
-mod laws;
 mod models;
 mod stopping;
 mod waiting;

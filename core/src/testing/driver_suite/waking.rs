@@ -203,12 +203,12 @@ fn yielding_flow_with_bytes_waiting_costs_nothing(stage: &Stage) -> Outcome {
     let mut peer = stage.connect(&*subject)?;
     peer.send(b"x")?;
     sleep(Duration::from_millis(50));
-    // More bytes and the end wait in the socket, and a poller that was not told otherwise would say so again and again.
-    peer.send(b"more")?;
+    // Another byte and the end wait in the socket, and a poller that was not told otherwise would say so again and again.
+    peer.send(b"y")?;
     peer.half_close();
     stage.expect_rest(Duration::from_millis(300))?;
     stage.step("waiting for a flow that another thread wakes");
-    // For what came first, and for the bytes that waited.
+    // For what came first, and for the byte that waited.
     peer.expect(b"wokenwoken")?;
     peer.expect_end()?;
     stage.expect_all_over()

@@ -1,4 +1,4 @@
-//! The tiny drivers keep the laws.
+//! The tiny drivers.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anabranch_core::testing::driver_suite::{self, Peer, Subject};
 use anabranch_tests::poll_server::PollServer;
-use anabranch_tests::task_server::TaskServer;
+use anabranch_tests::task_server::{TaskServer, Troubles};
 
 struct Polled(PollServer);
 
@@ -23,7 +23,7 @@ impl Subject for Polled {
 }
 
 #[test]
-fn poll_loop_keeps_the_laws() {
+fn poll_loop() {
     driver_suite::run(|protocol| Box::new(Polled(PollServer::start(protocol).unwrap()))).assert_all();
 }
 
@@ -52,20 +52,31 @@ impl Subject for Tasks {
     }
 }
 
-#[test]
-fn task_over_sockets_keeps_the_laws() {
-    let start = |protocol| {
-        let server = TaskServer::start(protocol);
-        let over = Over::Sockets(server.listen().unwrap());
+fn assert_lawful(over: fn(&Arc<TaskServer>) -> Over, troubles: Troubles) {
+    let start = move |protocol| {
+        let server = TaskServer::start_with(protocol, troubles);
+        let over = over(&server);
         Box::new(Tasks { server, over }) as Box<dyn Subject>
     };
     driver_suite::run(start).assert_all();
 }
 
 #[test]
-fn task_over_pipes_keeps_the_laws() {
-    let start = |protocol| {
-        Box::new(Tasks { server: TaskServer::start(protocol), over: Over::Pipes }) as Box<dyn Subject>
-    };
-    driver_suite::run(start).assert_all();
+fn tasks_over_sockets() {
+    assert_lawful(|server| Over::Sockets(server.listen().unwrap()), Troubles::None);
+}
+
+#[test]
+fn tasks_over_mean_sockets() {
+    assert_lawful(|server| Over::Sockets(server.listen().unwrap()), Troubles::All);
+}
+
+#[test]
+fn tasks_over_pipes() {
+    assert_lawful(|_| Over::Pipes, Troubles::None);
+}
+
+#[test]
+fn tasks_over_mean_pipes() {
+    assert_lawful(|_| Over::Pipes, Troubles::All);
 }

@@ -1,0 +1,51 @@
+//! The models of tasks over async-io.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+#[cfg(feature = "smol")]
+use std::thread::available_parallelism;
+
+/// Everything a server is started with: as for any binding, with a [`Model`] of this one.
+pub type Config = anabranch_std::Config<Model>;
+
+/// What carries the connections: a task each, under each of these. What differs is whose threads poll them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Model {
+    /// An executor of the server's own, smol's.
+    #[cfg(feature = "smol")]
+    Smol {
+        /// How many threads poll its tasks.
+        threads: NonZeroUsize,
+    },
+    /// async-std's executor, which is one for the process: the environment says how many threads it has,
+    /// `ASYNC_STD_THREAD_COUNT`. For those who still run async-std, which is discontinued: take [`Smol`](Self::Smol).
+    #[cfg(feature = "async-std")]
+    AsyncStd,
+}
+
+impl Model {
+    /// smol, with a thread for each processor.
+    #[cfg(feature = "smol")]
+    #[must_use]
+    pub fn smol() -> Self {
+        Self::Smol { threads: available_parallelism().unwrap_or(NonZeroUsize::MIN) }
+    }
+
+    /// Its name, as in `--model`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "smol")]
+            Self::Smol { .. } => "smol",
+            #[cfg(feature = "async-std")]
+            Self::AsyncStd => "async-std",
+        }
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

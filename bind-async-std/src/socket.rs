@@ -1,0 +1,139 @@
+//! Sockets that async-io's reactor watches: it is the reactor of smol and of async-std alike.
+//!
+//! A stream that is only read and written has to say "nothing there" before it is watched, which is a system call a request.
+//! Here a read that came back short is enough.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use anabranch_core::Instant;
+use anabranch_core::drive::{Alarm, PollWire};
+use anabranch_std::host::{Clock, PollAccept, receive};
+use anabranch_std::{Blocking, Connection, Listener};
+use async_io::{Async, Timer};
+use bytes::BytesMut;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
+use socket2::Socket;
+
+/// A connected socket, of whatever family.
+#[derive(Debug)]
+pub struct SocketWire {
+    socket: Async<Socket>,
+    /// The last read took all there was: wait before the next.
+    is_empty: bool,
+}
+
+impl SocketWire {
+    /// Watched by async-io's reactor from the first wait on. The socket does not block.
+    ///
+    /// # Errors
+    /// When the reactor has no place for it.
+    pub fn new(connection: Connection) -> io::Result<Self> {
+        Ok(Self { socket: Async::new_nonblocking(connection.socket)?, is_empty: false })
+    }
+}
+
+impl PollWire for SocketWire {
+    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        loop {
+            if self.is_empty {
+                ready!(self.socket.poll_readable(context))?;
+                self.is_empty = false;
+            }
+            let room = into.capacity() - into.len();
+            match receive(self.socket.get_ref(), into, RecvFlags::DONTWAIT) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_empty = true,
+                result => {
+                    self.is_empty = result.as_ref().is_ok_and(|count| 0 < *count && *count < room);
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+        loop {
+            let socket = self.socket.get_ref();
+            let wrote = match slices {
+                [slice] => send(socket, slice, FLAGS),
+                slices => sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), FLAGS),
+            };
+            match wrote.map_err(io::Error::from) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(self.socket.poll_writable(context))?;
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn poll_shutdown_write(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.socket.get_ref().shutdown(Shutdown::Write))
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.socket.get_ref().set_linger(Some(Duration::ZERO))
+    }
+
+    fn ask_again(&mut self) {
+        self.is_empty = false;
+    }
+}
+
+/// A listener.
+#[derive(Debug)]
+pub struct Door(Async<Arc<Listener>>);
+
+impl Door {
+    /// Watched by async-io's reactor.
+    ///
+    /// # Errors
+    /// When that has no place for it.
+    pub fn new(listener: Arc<Listener>) -> io::Result<Self> {
+        Ok(Self(Async::new_nonblocking(listener)?))
+    }
+}
+
+impl PollAccept for Door {
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Connection>> {
+        loop {
+            match self.0.get_ref().accept(Blocking::No) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(self.0.poll_readable(context))?,
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+/// A connection's alarm: one of async-io's timers, armed when it is first set.
+#[derive(Debug)]
+pub struct TimerAlarm {
+    clock: Clock,
+    timer: Timer,
+}
+
+impl TimerAlarm {
+    /// Not set. `clock` is the server's.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, timer: Timer::never() }
+    }
+}
+
+impl Alarm for TimerAlarm {
+    fn set(&mut self, at: Instant) {
+        match self.clock.to_std(at) {
+            Some(at) => self.timer.set_at(at),
+            // A time beyond what the system's clock can show never comes.
+            None => self.timer = Timer::never(),
+        }
+    }
+
+    fn poll_ring(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        std::pin::Pin::new(&mut self.timer).poll(context).map(drop)
+    }
+}

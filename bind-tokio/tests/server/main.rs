@@ -1,3 +1,0 @@
-//! Servers of tasks under tokio, over sockets of the loopback.
-
-mod laws;
