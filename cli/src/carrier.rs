@@ -18,6 +18,10 @@ pub enum Carrier {
     Std(anabranch_std::Model),
     /// The reactor family.
     Mio(anabranch_mio::Model),
+    /// Tasks under tokio.
+    Tokio(anabranch_tokio::Model),
+    /// Tasks under smol and async-std.
+    Async(anabranch_async_std::Model),
 }
 
 impl Binding for Carrier {
@@ -25,6 +29,8 @@ impl Binding for Carrier {
         match *self {
             Self::Std(model) => model.start(host, &config.clone().with_model(model), listeners),
             Self::Mio(model) => model.start(host, &config.clone().with_model(model), listeners),
+            Self::Tokio(model) => model.start(host, &config.clone().with_model(model), listeners),
+            Self::Async(model) => model.start(host, &config.clone().with_model(model), listeners),
         }
     }
 }
@@ -123,13 +129,39 @@ impl Carrier {
                 }
                 Self::Mio(model)
             }
+            ModelName::Tokio => {
+                let mut model = anabranch_tokio::Model::tokio();
+                if let anabranch_tokio::Model::Tokio { workers } = &mut model {
+                    *workers = count.unwrap_or(*workers);
+                }
+                Self::Tokio(model)
+            }
+            ModelName::TokioLocal => {
+                let mut model = anabranch_tokio::Model::tokio_local();
+                if let anabranch_tokio::Model::TokioLocal { threads } = &mut model {
+                    *threads = count.unwrap_or(*threads);
+                }
+                Self::Tokio(model)
+            }
+            ModelName::Smol => {
+                let mut model = anabranch_async_std::Model::smol();
+                if let anabranch_async_std::Model::Smol { threads } = &mut model {
+                    *threads = count.unwrap_or(*threads);
+                }
+                Self::Async(model)
+            }
+            ModelName::AsyncStd => Self::Async(anabranch_async_std::Model::AsyncStd),
         })
     }
 
     /// Whether several listeners share its address, each with a queue of its own.
     #[must_use]
     pub const fn shares_port(self) -> bool {
-        matches!(self, Self::Mio(anabranch_mio::Model::MultiReactor { .. }))
+        matches!(
+            self,
+            Self::Mio(anabranch_mio::Model::MultiReactor { .. })
+                | Self::Tokio(anabranch_tokio::Model::TokioLocal { .. })
+        )
     }
 
     /// Open files of a connection: its socket, and what a thread of its own is woken with.
@@ -137,7 +169,7 @@ impl Carrier {
     pub const fn files_a_connection(self) -> u64 {
         match self {
             Self::Std(_) => 2,
-            Self::Mio(_) => 1,
+            Self::Mio(_) | Self::Tokio(_) | Self::Async(_) => 1,
         }
     }
 }
@@ -175,8 +207,16 @@ pub struct Number {
 const NUMBERS: &[Number] = &[
     Number {
         flag: "threads",
-        for_models: "pool, multi-reactor, reactor-pool or staged",
-        models: &[ModelName::Pool, ModelName::MultiReactor, ModelName::ReactorPool, ModelName::Staged],
+        for_models: "pool, multi-reactor, reactor-pool, staged, tokio, tokio-local or smol",
+        models: &[
+            ModelName::Pool,
+            ModelName::MultiReactor,
+            ModelName::ReactorPool,
+            ModelName::Staged,
+            ModelName::Tokio,
+            ModelName::TokioLocal,
+            ModelName::Smol,
+        ],
     },
     Number { flag: "queue", for_models: "pool", models: &[ModelName::Pool] },
     Number { flag: "acceptors", for_models: "staged", models: &[ModelName::Staged] },

@@ -21,6 +21,14 @@ pub enum ModelName {
     ReactorPool,
     /// Threads that accept, threads for the network, threads for slow work
     Staged,
+    /// A task for each connection, under tokio
+    Tokio,
+    /// A tokio runtime for each processor
+    TokioLocal,
+    /// A task for each connection, under smol
+    Smol,
+    /// A task for each connection, under async-std, which is discontinued
+    AsyncStd,
 }
 
 impl ModelName {
@@ -35,6 +43,10 @@ impl ModelName {
             Self::MultiReactor => "multi-reactor",
             Self::ReactorPool => "reactor-pool",
             Self::Staged => "staged",
+            Self::Tokio => "tokio",
+            Self::TokioLocal => "tokio-local",
+            Self::Smol => "smol",
+            Self::AsyncStd => "async-std",
         }
     }
 }
@@ -124,9 +136,44 @@ pub const MODELS: &[Model] = &[
         measured: MEASURED_NOT,
         etx: "5·d",
     },
+    Model {
+        name: ModelName::Tokio,
+        what: "A task for each connection, on tokio's multi-thread runtime with --threads workers; a task goes to whichever \
+               is idle.",
+        when: "For applications that await: tower and axum services, clients of databases and of other servers.",
+        slow_clients: "Its socket and some 1.5 KB, until its deadline; nobody waits for it. A handler that blocks stops the \
+                       tasks of its worker until others take them over.",
+        measured: MEASURED_NOT,
+        etx: "5·d",
+    },
+    Model {
+        name: ModelName::TokioLocal,
+        what: "--threads current-thread runtimes of tokio, each with a listener of its own (SO_REUSEPORT), which share \
+               nothing.",
+        when: "As tokio, where every request costs about the same: no task ever changes its processor.",
+        slow_clients: "As under tokio. A handler that blocks stops the connections of its own runtime.",
+        measured: MEASURED_NOT,
+        etx: "5·d",
+    },
+    Model {
+        name: ModelName::Smol,
+        what: "A task for each connection, on an executor of smol's with --threads threads.",
+        when: "For applications that stand on smol or on async-io.",
+        slow_clients: "As under tokio.",
+        measured: MEASURED_NOT,
+        etx: "5·d",
+    },
+    Model {
+        name: ModelName::AsyncStd,
+        what: "A task for each connection, on async-std's executor, with as many threads as ASYNC_STD_THREAD_COUNT says.",
+        when: "For applications that still run async-std. It is discontinued (RUSTSEC-2025-0052): smol is its successor.",
+        slow_clients: "As under tokio.",
+        measured: MEASURED_NOT,
+        etx: "5·d",
+    },
 ];
 
-/// What slow clients cost the reactor family.
+/// What slow clients cost where nobody waits for one connection alone.
 const MEASURED_NOT: &str = "nobody waits for a silent client, however many there are";
 
 const WIDTH: usize = 76;

@@ -91,6 +91,11 @@ fn default(flag: &str, model: ModelName, settings: &Settings) -> String {
         ("threads", Ok(Carrier::Mio(anabranch_mio::Model::MultiReactor { loops, .. }))) => loops.to_string(),
         ("threads", Ok(Carrier::Mio(anabranch_mio::Model::ReactorPool { workers }))) => workers.to_string(),
         ("threads", Ok(Carrier::Mio(anabranch_mio::Model::Staged { network, .. }))) => network.to_string(),
+        ("threads", Ok(Carrier::Tokio(anabranch_tokio::Model::Tokio { workers }))) => workers.to_string(),
+        ("threads", Ok(Carrier::Tokio(anabranch_tokio::Model::TokioLocal { threads }))) => {
+            threads.to_string()
+        }
+        ("threads", Ok(Carrier::Async(anabranch_async_std::Model::Smol { threads }))) => threads.to_string(),
         ("acceptors", Ok(Carrier::Mio(anabranch_mio::Model::Staged { acceptors, .. }))) => {
             acceptors.to_string()
         }

@@ -28,8 +28,10 @@ mod stopping;
 mod streams;
 mod until_close;
 
+use anabranch_async_std::Model as Async;
 use anabranch_mio::{Model as Mio, Ownership, Pinning};
 use anabranch_std::Model as Std;
+use anabranch_tokio::Model as Tokio;
 
 use model::{Model, Subject};
 
@@ -221,14 +223,18 @@ macro_rules! all_cases {
 }
 
 models! {
-    single => Subject::std(Std::Single).at_a_time(1);
-    threads => Subject::std(Std::Threads);
-    pool => Subject::std(Std::Pool { workers: 3, queue: 4 }).at_a_time(3);
-    reactor => Subject::mio(Mio::Reactor);
-    multi_reactor => Subject::mio(Mio::MultiReactor { loops: TWO, pinning: Pinning::Free });
-    reactor_pool => Subject::mio(Mio::ReactorPool { workers: TWO });
-    staged => Subject::mio(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Pinned });
-    staged_shared => Subject::mio(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Shared });
+    single => Subject::of(Std::Single).at_a_time(1);
+    threads => Subject::of(Std::Threads);
+    pool => Subject::of(Std::Pool { workers: 3, queue: 4 }).at_a_time(3);
+    reactor => Subject::of(Mio::Reactor);
+    multi_reactor => Subject::of(Mio::MultiReactor { loops: TWO, pinning: Pinning::Free });
+    reactor_pool => Subject::of(Mio::ReactorPool { workers: TWO });
+    staged => Subject::of(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Pinned });
+    staged_shared => Subject::of(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Shared });
+    tokio => Subject::of(Tokio::Tokio { workers: TWO });
+    tokio_local => Subject::of(Tokio::TokioLocal { threads: TWO });
+    smol => Subject::of(Async::Smol { threads: TWO });
+    async_std => Subject::of(Async::AsyncStd);
     poll => Subject::poll_loop();
     task => Subject::tasks();
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anabranch::demo::Demo;
 use anabranch_core::app::{Http, Service};
 use anabranch_core::http1::Settings;
-use anabranch_std::{Config, ListenOptions, Listener, Reuse};
+use anabranch_std::host::Binding;
+use anabranch_std::{Config, ListenOptions, Listener, Reuse, serve};
 
 use super::server::{Running, Server};
 use crate::poll_server::PollServer;
@@ -37,25 +38,15 @@ pub(super) enum Stops {
 }
 
 impl Subject {
-    /// A model of `anabranch-std`.
-    pub(super) fn std(model: anabranch_std::Model) -> Self {
+    /// A model of a binding.
+    pub(super) fn of<M: Binding + Clone + 'static>(model: M) -> Self {
         Self::new(Stops::Server, move |service, settings| {
-            let mut config = Config::new(model);
-            config.http = settings;
-            let listener = Listener::bind("127.0.0.1:0").unwrap();
-            Box::new(anabranch_std::serve(&config, [listener], service).unwrap())
-        })
-    }
-
-    /// A model of `anabranch-mio`.
-    pub(super) fn mio(model: anabranch_mio::Model) -> Self {
-        Self::new(Stops::Server, move |service, settings| {
-            let mut config = anabranch_mio::Config::new(model);
+            let mut config = Config::new(model.clone());
             config.http = settings;
             let mut options = ListenOptions::default();
             options.reuse_port = Reuse::Allowed;
             let listener = Listener::bind_with("127.0.0.1:0", &options).unwrap();
-            Box::new(anabranch_mio::serve(&config, [listener], service).unwrap())
+            Box::new(serve(&config, [listener], service).unwrap())
         })
     }
 

@@ -97,6 +97,28 @@ pub static ENGINES: &[Engine] = &[
         ours::staged_shared,
     ),
     within(
+        "tokio",
+        "ours: a task a connection, on tokio's multi-thread runtime",
+        Kind::Ours,
+        OURS,
+        ours::tokio,
+    ),
+    within(
+        "tokio-local",
+        "ours: a current-thread runtime of tokio's a thread, nothing shared",
+        Kind::Ours,
+        OURS,
+        ours::tokio_local,
+    ),
+    within("smol", "ours: a task a connection, on smol's executor", Kind::Ours, OURS, ours::smol),
+    within(
+        "async-std",
+        "ours: a task a connection, on async-std's executor",
+        Kind::Ours,
+        OURS,
+        ours::async_std,
+    ),
+    within(
         "khttp",
         "a thread a connection, SIMD parsing, nothing above HTTP",
         Kind::Blocking,
@@ -224,6 +246,8 @@ impl Engine {
                 let numbers = [usize::from(place.port), place.threads, place.connections];
                 let mut command = Command::new(env::current_exe()?);
                 command.args(["--serve", self.name]).args(numbers.map(|number| number.to_string()));
+                // One executor for the process, and no other way to say how many threads it has.
+                command.env("ASYNC_STD_THREAD_COUNT", place.threads.to_string());
                 Ok(command)
             }
         }

@@ -5,10 +5,13 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
+use anabranch_async_std::Model as Async;
 use anabranch_core::Lane;
 use anabranch_core::app::{Context, Outcome, Request, Response, Service, service_fn};
 use anabranch_mio::{Model as Mio, Ownership, Pinning};
+use anabranch_std::host::Binding;
 use anabranch_std::{Config, LaneConfig, ListenOptions, Listener, Model, Reuse};
+use anabranch_tokio::Model as Tokio;
 use http::StatusCode;
 
 use super::Place;
@@ -16,31 +19,48 @@ use crate::load::HELLO;
 use crate::scenario::overload::{LANE_QUEUE, LANE_THREADS, WORK};
 
 pub(super) fn threads(place: &Place) -> io::Result<()> {
-    blocking(Model::Threads, place)
+    serve(Model::Threads, place)
 }
 
 pub(super) fn pool(place: &Place) -> io::Result<()> {
-    blocking(Model::Pool { workers: place.connections, queue: place.connections }, place)
+    serve(Model::Pool { workers: place.connections, queue: place.connections }, place)
 }
 
 pub(super) fn reactor(place: &Place) -> io::Result<()> {
-    event_driven(Mio::Reactor, place)
+    serve(Mio::Reactor, place)
 }
 
 pub(super) fn multi_reactor(place: &Place) -> io::Result<()> {
-    event_driven(Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }, place)
+    serve(Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }, place)
 }
 
 pub(super) fn reactor_pool(place: &Place) -> io::Result<()> {
-    event_driven(Mio::ReactorPool { workers: threads_of(place) }, place)
+    serve(Mio::ReactorPool { workers: threads_of(place) }, place)
 }
 
 pub(super) fn staged(place: &Place) -> io::Result<()> {
-    event_driven(stages(place, Ownership::Pinned), place)
+    serve(stages(place, Ownership::Pinned), place)
+}
+
+pub(super) fn tokio(place: &Place) -> io::Result<()> {
+    serve(Tokio::Tokio { workers: threads_of(place) }, place)
+}
+
+pub(super) fn tokio_local(place: &Place) -> io::Result<()> {
+    serve(Tokio::TokioLocal { threads: threads_of(place) }, place)
+}
+
+pub(super) fn smol(place: &Place) -> io::Result<()> {
+    serve(Async::Smol { threads: threads_of(place) }, place)
+}
+
+/// Its executor is one for the process, and the environment says how many threads it has.
+pub(super) fn async_std(place: &Place) -> io::Result<()> {
+    serve(Async::AsyncStd, place)
 }
 
 pub(super) fn staged_shared(place: &Place) -> io::Result<()> {
-    event_driven(stages(place, Ownership::Shared), place)
+    serve(stages(place, Ownership::Shared), place)
 }
 
 fn stages(place: &Place, ownership: Ownership) -> Mio {
@@ -51,12 +71,7 @@ fn threads_of(place: &Place) -> NonZeroUsize {
     NonZeroUsize::new(place.threads).unwrap_or(NonZeroUsize::MIN)
 }
 
-fn event_driven(model: Mio, place: &Place) -> io::Result<()> {
-    anabranch_mio::serve(&config(model), [listener(place)?], service())?.wait();
-    Ok(())
-}
-
-fn blocking(model: Model, place: &Place) -> io::Result<()> {
+fn serve(model: impl Binding, place: &Place) -> io::Result<()> {
     anabranch_std::serve(&config(model), [listener(place)?], service())?.wait();
     Ok(())
 }
