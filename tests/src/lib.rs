@@ -1,4 +1,5 @@
-//! What spans crates: two tiny drivers that keep the shape of `Flow` honest, beside the bindings proper.
+//! What spans crates: one conformance suite and one set of recorded conversations for every model, two tiny drivers that keep
+//! the shape of `Flow` honest beside the bindings proper, and deliberate faults.
 
 pub mod book;
 pub mod faults;
@@ -6,6 +7,7 @@ pub mod kit;
 pub mod poll_driver;
 pub mod poll_server;
 pub mod task_server;
+pub mod transcripts;
 
 #[cfg(test)]
 mod client;

@@ -51,6 +51,7 @@ mod clock;
 mod converse;
 mod cuts;
 pub mod driver_suite;
+mod escaped;
 pub mod heads;
 mod jobs;
 mod laws;
@@ -71,6 +72,7 @@ pub use checks::{check_cuts, check_cuts_by, check_drain, check_end, check_servic
 pub use clock::ManualClock;
 pub use converse::{Ending, Transcript, converse};
 pub use cuts::{Cuts, Pace, Take};
+pub use escaped::{escaped, unescaped};
 pub use jobs::ManualJobs;
 pub use laws::{After, Laws};
 pub use mean_wire::MeanWire;

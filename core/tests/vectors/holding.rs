@@ -1,11 +1,12 @@
 //! Holds a vector in every way it can be cut, and says where it first came out otherwise than its file has it.
 
+use anabranch_core::testing::{Take, escaped};
+
 use super::report::Report;
 use super::talking::talk;
 use super::telling::tell;
 use super::text;
 use super::vector::{Outcome, Step, Vector};
-use anabranch_core::testing::Take;
 
 /// What comes behind a conversation that is over.
 const BEHIND: &[u8] = b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -118,7 +119,7 @@ fn hold_with_more(vector: &Vector) -> Result<(), String> {
     if lives {
         let count = expected.events.iter().filter_map(|event| event.split(' ').next()?.parse().ok()).max();
         expected.events.push(format!("{} GET /behind HTTP/1.1", count.unwrap_or(0_u64) + 1));
-        expected.answers.push(text::shown(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n"));
+        expected.answers.push(escaped(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n"));
         expected.answers.push("GET /behind".to_owned());
     }
     let before = &vector.steps[..vector.steps.len() - 1];

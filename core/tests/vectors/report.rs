@@ -1,7 +1,8 @@
 //! What a person reads when a vector does not hold: what was sent, what should have come, what came, and where they part.
 
+use anabranch_core::testing::escaped;
+
 use super::holding::Way;
-use super::text::shown;
 use super::vector::{Step, Vector};
 
 pub(crate) struct Report<'a> {
@@ -19,7 +20,7 @@ impl Report<'_> {
         let mut text = format!("{file}.txt:{line}: {title}\n  held {}; the {what} differ\n\n", self.way.name);
         for step in &self.way.steps {
             match step {
-                Step::Bytes(bytes) => text += &format!("  sent      {}\n", shown(bytes)),
+                Step::Bytes(bytes) => text += &format!("  sent      {}\n", escaped(bytes)),
                 Step::Eof => text += "            --- eof\n",
                 Step::StopTaking => text += "            --- the peer stops taking\n",
                 Step::TakeAgain => text += "            --- the peer takes again\n",

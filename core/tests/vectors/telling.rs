@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use anabranch_core::http1::{AnswerLength, BodyLength, Connection, Event, Misuse, Refusal, RequestHead};
+use anabranch_core::testing::escaped;
 use anabranch_core::{
     Dates, ExchangeId, Fields, InputEnd, Instant, Pool, ReadOperation, Turn, WriteOperation, WriteResult,
 };
@@ -13,7 +14,7 @@ use http::header::{HeaderValue, UPGRADE};
 use http::{Method, StatusCode, Version};
 
 use super::application::{AFTER, Deed};
-use super::text::{self, shown};
+use super::text;
 use super::vector::{Server, Step};
 
 /// The events, and how it ends.
@@ -321,12 +322,12 @@ impl Teller {
 
     fn told(mut self) -> (Vec<String>, String) {
         if let Some(bytes) = &self.switched {
-            self.told.push(Told::Line(format!("switched, \"{}\"", shown(bytes))));
+            self.told.push(Told::Line(format!("switched, \"{}\"", escaped(bytes))));
         }
         let end = self.end();
         let lines = self.told.into_iter().map(|told| match told {
             Told::Line(line) => line,
-            Told::Data(id, data) => format!("{id} data \"{}\"", shown(&data)),
+            Told::Data(id, data) => format!("{id} data \"{}\"", escaped(&data)),
         });
         (lines.collect(), end)
     }
@@ -377,6 +378,6 @@ fn head_line(head: &RequestHead) -> String {
 fn field_list<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     fields
         .filter(|field| *field != ("Host", &b"a"[..]))
-        .map(|(name, value)| format!(" [{name}: {}]", shown(value)))
+        .map(|(name, value)| format!(" [{name}: {}]", escaped(value)))
         .collect()
 }

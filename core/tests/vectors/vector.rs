@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anabranch_core::app::Settings;
-
-use super::text;
+use anabranch_core::testing::unescaped;
 
 /// One conversation, and what is to come of it.
 pub(crate) struct Vector {
@@ -120,7 +119,7 @@ impl Vector {
         }
         self.given += &format!("{line}\n");
         if let Some(input) = line.strip_prefix("> ") {
-            let bytes = text::bytes(input)?;
+            let bytes = unescaped(input)?;
             match self.steps.last_mut() {
                 Some(Step::Bytes(before)) => before.extend(bytes),
                 _ => self.steps.push(Step::Bytes(bytes)),

@@ -26,6 +26,7 @@ mod routes;
 mod server;
 mod stopping;
 mod streams;
+mod transcripts;
 mod until_close;
 
 use anabranch_async_std::Model as Async;
@@ -217,6 +218,18 @@ macro_rules! all_cases {
                 curl_sees_no_body_of_head
                 curl_uploads_ten_mebibytes_once_told_to_continue
                 curl_reads_chunks_and_trailers
+            }
+            transcripts {
+                routes
+                methods
+                bodies
+                persistence
+                pipelining
+                expectations
+                refusals
+                limits
+                deadlines
+                ends
             }
         }
     };
