@@ -45,6 +45,7 @@
 #![deny(unsafe_code)]
 #![deny(missing_docs)]
 
+mod acceptors;
 mod config;
 mod connection;
 mod doors;

@@ -10,10 +10,11 @@ use std::time::Duration;
 use anabranch_core::app::{Duplex, DuplexReader, DuplexStream, DuplexWriter, WhenDrained};
 use anabranch_core::testing::{CountingWaker, ManualClock, Rig};
 use anabranch_core::{
-    AbortReason, CloseReason, ConnectionId, ConnectionInfo, Flow, InputEnd, ReadOperation, WriteOperation,
-    WriteResult,
+    AbortReason, CloseReason, ConnectionId, ConnectionInfo, Flow, ReadOperation, WriteOperation, WriteResult,
 };
 use arbitrary::{Arbitrary, Unstructured};
+
+use crate::end::End;
 
 #[derive(Arbitrary, Debug)]
 enum Operation {
@@ -32,14 +33,6 @@ enum Operation {
     Advance(u8),
     Drain,
     Abort,
-}
-
-#[derive(Arbitrary, Debug)]
-enum End {
-    Eof,
-    Reset,
-    TlsTruncated,
-    Error,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -144,7 +137,7 @@ impl Played {
     fn play(&mut self, operation: &Operation) {
         match operation {
             Operation::PeerSends(count) => self.peer_sends(usize::from(count % 64) + 1),
-            Operation::PeerEnds(end) => self.peer_ends(end),
+            Operation::PeerEnds(end) => self.peer_ends(*end),
             Operation::PeerTakes(max) if self.in_flight() == 0 => {
                 let bytes = self.rig.write_at_most(usize::from(*max));
                 self.takes(&bytes);
@@ -222,18 +215,17 @@ impl Played {
         self.rig.read(numbered(from, count));
     }
 
-    fn peer_ends(&mut self, end: &End) {
+    fn peer_ends(&mut self, end: End) {
         if self.rig.input_ended() {
             return;
         }
-        let (end, behind) = match end {
-            End::Eof => (InputEnd::Eof, Ok(())),
-            End::Reset => (InputEnd::Reset, Err(ErrorKind::ConnectionReset)),
-            End::TlsTruncated => (InputEnd::TlsTruncated, Err(ErrorKind::UnexpectedEof)),
-            End::Error => (InputEnd::Error, Err(ErrorKind::ConnectionAborted)),
-        };
-        self.behind.get_or_insert(behind);
-        self.rig.close_input(end);
+        self.behind.get_or_insert(match end {
+            End::Eof => Ok(()),
+            End::Reset => Err(ErrorKind::ConnectionReset),
+            End::TlsTruncated => Err(ErrorKind::UnexpectedEof),
+            End::Error => Err(ErrorKind::ConnectionAborted),
+        });
+        self.rig.close_input(end.into());
     }
 
     fn takes(&mut self, bytes: &[u8]) {

@@ -15,6 +15,7 @@ pub mod application;
 pub mod chunked;
 pub mod conversation;
 pub mod duplex;
+mod end;
 pub mod etx;
 pub mod head;
 pub mod lifecycle;

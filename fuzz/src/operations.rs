@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anabranch_core::testing::Rig;
-use anabranch_core::{AbortReason, InputEnd, ReadOperation, WriteOperation, WriteResult};
+use anabranch_core::{AbortReason, ReadOperation, WriteOperation, WriteResult};
 use arbitrary::{Arbitrary, Unstructured};
 
 use crate::application::{Echo, http};
+use crate::end::End;
 
 #[derive(Arbitrary, Debug)]
 enum Operation<'a> {
@@ -22,14 +23,6 @@ enum Operation<'a> {
     LoseJobs,
     Drain,
     Abort,
-}
-
-#[derive(Arbitrary, Debug)]
-enum End {
-    Eof,
-    Reset,
-    TlsTruncated,
-    Error,
 }
 
 /// Bytes, or something that gets further than bytes by chance would.
@@ -112,12 +105,7 @@ pub fn check(data: &[u8]) {
             }
             Operation::End(end) if !ended => {
                 ended = true;
-                rig.close_input(match end {
-                    End::Eof => InputEnd::Eof,
-                    End::Reset => InputEnd::Reset,
-                    End::TlsTruncated => InputEnd::TlsTruncated,
-                    End::Error => InputEnd::Error,
-                });
+                rig.close_input(end.into());
             }
             Operation::Write(max) if in_flight == 0 => drop(rig.write_at_most(usize::from(max))),
             Operation::TakeOutput(max) if in_flight == 0 && rig_writes(&rig) => {

@@ -9,10 +9,11 @@
 use std::io;
 use std::sync::Arc;
 
-use anabranch_std::host::{Acceptor, AcceptorBell, Admitted, Host, Placement};
+use anabranch_std::host::{Admitted, Host, Placement};
 use anabranch_std::{Blocking, Listener};
 
 use super::supervise::supervise;
+use crate::acceptors;
 use crate::config::Config;
 use crate::inlet::Inlet;
 use crate::reactor::{Hands, Source};
@@ -21,7 +22,7 @@ pub(super) fn start(
     host: &Arc<Host>,
     config: &Config,
     listeners: &[Arc<Listener>],
-    acceptors: usize,
+    accepting: usize,
     network: usize,
 ) -> io::Result<()> {
     let stage = Arc::new(Stage((0..network).map(|_| Arc::default()).collect()));
@@ -35,14 +36,7 @@ pub(super) fn start(
             move || (Source::Mail(inlet.clone()), Hands::Own),
         )?;
     }
-    for number in 1..=acceptors {
-        let bell = Arc::new(AcceptorBell::new()?);
-        host.hang(bell.clone());
-        let placement = Spread { stage: stage.clone(), next: number };
-        let acceptor = Acceptor::new(host, listeners.iter().cloned(), bell, placement);
-        host.spawn(format_args!("accept{number}"), move || acceptor.run())?;
-    }
-    Ok(())
+    acceptors::start(host, listeners, accepting, |number| Spread { stage: stage.clone(), next: number })
 }
 
 /// The ways into the network threads. Closed with the last acceptor.

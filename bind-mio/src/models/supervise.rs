@@ -62,9 +62,10 @@ pub(super) fn supervise(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acceptors;
     use crate::inlet::Inlet;
     use anabranch_core::app::service_fn;
-    use anabranch_std::host::{Acceptor, AcceptorBell, Admitted, Binding, Placement};
+    use anabranch_std::host::{Admitted, Binding, Placement};
     use anabranch_std::{Blocking, Config, Listener, serve};
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
@@ -82,11 +83,8 @@ mod tests {
                 || {},
                 move || (Source::Mail(inlet.clone()), Hands::Own),
             )?;
-            let bell = Arc::new(AcceptorBell::new()?);
-            host.hang(bell.clone());
-            let listeners = listeners.into_iter().map(Arc::new);
-            let acceptor = Acceptor::new(host, listeners, bell, Way(self.0.clone()));
-            host.spawn("accept", move || acceptor.run())
+            let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
+            acceptors::start(host, &listeners, 1, |_| Way(self.0.clone()))
         }
     }
 

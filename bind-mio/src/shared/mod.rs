@@ -19,9 +19,10 @@ mod pool;
 use std::io;
 use std::sync::Arc;
 
-use anabranch_std::host::{Acceptor, AcceptorBell, Admitted, Host, Placement};
+use anabranch_std::host::{Admitted, Host, Placement};
 use anabranch_std::{Blocking, Listener};
 
+use crate::acceptors;
 use crate::config::Config;
 use pool::Pool;
 
@@ -29,7 +30,7 @@ pub(crate) fn start(
     host: &Arc<Host>,
     config: &Config,
     listeners: &[Arc<Listener>],
-    acceptors: usize,
+    accepting: usize,
     network: usize,
 ) -> io::Result<()> {
     let most = config.server.max_connections.saturating_add(config.server.max_refusals);
@@ -42,13 +43,7 @@ pub(crate) fn start(
         host.spawn(format_args!("net{number}"), move || network::run(&pool, read_bytes))?;
     }
     host.spawn("clock", move || pool.keep_time())?;
-    for number in 1..=acceptors {
-        let bell = Arc::new(AcceptorBell::new()?);
-        host.hang(bell.clone());
-        let acceptor = Acceptor::new(host, listeners.iter().cloned(), bell, Put(inlet.clone()));
-        host.spawn(format_args!("accept{number}"), move || acceptor.run())?;
-    }
-    Ok(())
+    acceptors::start(host, listeners, accepting, |_| Put(inlet.clone()))
 }
 
 struct Inlet(Arc<Pool>);

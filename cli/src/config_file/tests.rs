@@ -53,6 +53,11 @@ fn faults(text: &str) -> String {
     Faults::new("f", text, alone(text).faults).to_string()
 }
 
+/// The lines of the file that are named, in the order in which they are.
+fn lines_named(said: &str) -> Vec<&str> {
+    said.lines().filter_map(|line| line.strip_prefix("f:")?.split(':').next()).collect()
+}
+
 /// `serve` with a file.
 fn serve(text: &str, flags: &str) -> ServeArguments {
     let words: Vec<_> =
@@ -155,32 +160,20 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
         "port = 70000\nthraeds = 1\nbind = [\nqueue = 3\n[deadlines]\nhead_timeout = 10s\nidle_timeout = 3\n\
          [http.pipelines.b]\nthreads = 0\n[http.pipelines.a]\nthreads = true\n",
     );
-    let at: Vec<&str> = said
-        .lines()
-        .filter(|line| line.starts_with("f:"))
-        .filter_map(|line| line.split(':').nth(1))
-        .collect();
+    let at = lines_named(&said);
     assert!(["1", "2"].iter().all(|line| at.contains(line)), "{said}");
     let said = faults(
         "port = 70000\nthraeds = 1\nqueue = 3\n[deadlines]\nhead_timeout = 10s\nidle_timeout = 3\n\
          [http.pipelines.b]\nthreads = 0\n[http.pipelines.a]\nthreads = true\n",
     );
-    let at: Vec<&str> = said
-        .lines()
-        .filter(|line| line.starts_with("f:"))
-        .filter_map(|line| line.split(':').nth(1))
-        .collect();
+    let at = lines_named(&said);
     assert_eq!(at, ["1", "2", "3", "5", "6", "8", "10"], "{said}");
 }
 
 #[test]
 fn keys_behind_a_header_that_cannot_be_read_are_no_faults_of_their_own() {
     let said = faults("thraeds = 1\n[limits\nmax_fields = 3\nhead_timeout = 3\n");
-    let at: Vec<&str> = said
-        .lines()
-        .filter(|line| line.starts_with("f:"))
-        .filter_map(|line| line.split(':').nth(1))
-        .collect();
+    let at = lines_named(&said);
     assert_eq!(at, ["1", "2"], "{said}");
 }
 

@@ -19,12 +19,19 @@ pub(crate) const ANSWER_BYTES: usize = 10_000;
 
 static LARGE: [u8; ANSWER_BYTES] = [b'l'; ANSWER_BYTES];
 
+/// What is too large to be copied, and need not be.
+static HUGE: [u8; 100_000] = [b'h'; 100_000];
+
+/// The lane whose jobs are run at once.
+pub(crate) const QUICK: Lane = Lane("quick");
+
 pub(crate) struct Application;
 
 impl Service for Application {
     fn call(&self, request: &mut Request, context: &mut Context<'_>) -> Outcome {
         match request.path() {
             "/collect" => Outcome::collect(COLLECTED_BYTES, |_, body, _| Response::ok(body)),
+            "/collect-all" => Outcome::collect(usize::MAX, |_, body, _| format!("{}", body.len())),
             "/echo" => Outcome::stream(|_, incoming, _| Response::ok(incoming)),
             "/count" => Outcome::stream(|_, mut incoming, _| {
                 Outcome::future(async move {
@@ -54,8 +61,10 @@ impl Service for Application {
                 "never"
             }),
             "/job" => Outcome::defer_with(Lane::DEFAULT, |deferred: Deferred| deferred.reply.send("done")),
+            "/quick-job" => Outcome::defer(QUICK, |_| "done"),
             "/ignore" => "ignored".into(),
             "/large" => Response::ok(&LARGE[..]).into(),
+            "/huge" => Response::ok(&HUGE[..]).into(),
             "/endless" => Response::ok(Body::source(Endless(Bytes::from_static(&LARGE)))).into(),
             "/crumbs" => Response::ok(Body::source(Endless(Bytes::from_static(b"x")))).into(),
             "/hints" => {

@@ -2,8 +2,10 @@
 //! the allocator at every moment, and nothing is left when it ends.
 //!
 //! ```text
-//!   stream ──► wire ──► drive::turn ──► app::Http ──► application
-//!   10 MiB     16 KiB or a byte a read      └── most live bytes ≤ bounds::connection(limits); at the end none
+//!   stream ──► peer ─────────► drive::turn ──► app::Http ──► application
+//!   10 MiB     takes all       most live bytes of this thread ≤ bounds::connection, ≤ Limits::connection_bytes
+//!              a little        bytes charged                  ≤ MemoryBudget::limit
+//!              nothing         at the end                     none
 //! ```
 //!
 //! `cargo test -p anabranch-core --all-features --test hostile -- --nocapture` says what each stream came to.
@@ -15,105 +17,172 @@
 mod application;
 mod bounds;
 mod counting;
+mod peer;
 mod playing;
 mod streams;
 
 use anabranch_core::app::{Http, Limits, MemoryBudget, Settings};
 use anabranch_core::flow::is_finished;
 use application::Application;
+use bounds::Bounds;
 use counting::live;
-use playing::{Cut, Driver, Hostile, Jobs, Played, play};
+use peer::{Cut, Manner, Peer};
+use playing::{Driver, Jobs, play};
 use streams::{Aim, STREAM_BYTES, Stream, Taking};
 
-/// Bytes of a stream that are played one a read.
-const SINGLE_BYTES: usize = 64 * 1024;
+const KIBIBYTE: usize = 1024;
+const MEBIBYTE: usize = 1024 * KIBIBYTE;
 
-fn small() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_request_line_bytes = 256;
-    limits.max_fields = 8;
-    limits.max_header_bytes = 1024;
-    limits.max_field_line_bytes = 512;
-    limits.max_body_bytes = 4096;
-    limits.max_chunk_line_bytes = 16;
-    limits.max_chunk_extension_bytes = 64;
-    limits.max_discard_bytes = 1024;
-    limits.max_linger_bytes = 4096;
-    limits.max_output_bytes = 1024;
-    limits.max_window_bytes = 1024;
-    limits
+/// What streams are played under.
+struct Setting {
+    limits: Limits,
+    budget: MemoryBudget,
 }
 
-fn http(limits: &Limits, memory: &MemoryBudget) -> Http<Application> {
-    let mut settings = Settings::default();
-    settings.limits = limits.clone();
-    Http::new(Application).with_settings(settings).with_memory(memory.clone())
-}
-
-/// Plays every stream, and fails with the list of those under which more was held than their bound.
-fn hold(limits: &Limits, (cut, until): (Cut, usize)) {
-    let memory = MemoryBudget::default();
-    let http = http(limits, &memory);
-    let mut over = Vec::new();
-    for stream in streams::all() {
-        let bound = bounds::connection(limits, stream.aim);
-        let played = play(&http, &stream, (cut, until));
-        assert_eq!(memory.held(), 0, "{}: charges are left of it", stream.name);
-        assert!(played.read > 0, "{}: nothing was read", stream.name);
-        let Played { peak, read } = played;
-        let line = format!("{peak:>9} held at most, bound {bound}, {read:>9} read: {}", stream.name);
-        println!("{line}");
-        if peak > bound as isize {
-            over.push(line);
-        }
+impl Setting {
+    /// The limits as they are by default, under a budget of so many bytes.
+    fn default_limits(budget: usize) -> Self {
+        Self { limits: Limits::default(), budget: MemoryBudget::new(budget) }
     }
-    assert!(over.is_empty(), "more than the limits say was held:\n{}", over.join("\n"));
+
+    /// Every limit small, under a budget of so many bytes.
+    fn small_limits(budget: usize) -> Self {
+        let mut limits = Limits::default();
+        limits.max_request_line_bytes = 256;
+        limits.max_fields = 8;
+        limits.max_header_bytes = 1024;
+        limits.max_field_line_bytes = 512;
+        limits.max_body_bytes = 4096;
+        limits.max_chunk_line_bytes = 16;
+        limits.max_chunk_extension_bytes = 64;
+        limits.max_discard_bytes = 1024;
+        limits.max_linger_bytes = 4096;
+        limits.max_output_bytes = 1024;
+        limits.max_window_bytes = 1024;
+        Self { limits, budget: MemoryBudget::new(budget) }
+    }
+
+    /// Small limits, with bodies of more bytes than the budget has.
+    fn small_limits_and_large_bodies(budget: usize) -> Self {
+        let mut setting = Self::small_limits(budget);
+        setting.limits.max_body_bytes = 40_000;
+        setting
+    }
+
+    fn http(&self) -> Http<Application> {
+        let mut settings = Settings::default();
+        settings.limits = self.limits.clone();
+        Http::new(Application).with_settings(settings).with_memory(self.budget.clone())
+    }
+
+    /// Plays every stream to connections whose peers have this manner, and fails with the list of those under which more
+    /// was held than their bounds.
+    fn hold(&self, manner: Manner, cut: Cut, until: usize) {
+        let http = self.http();
+        let mut over = Vec::new();
+        for stream in &streams::all() {
+            let takings = match manner {
+                Manner::Silent => stream.takings(),
+                Manner::Closing => &Taking::EACH,
+            };
+            for &taking in takings {
+                let played = play(&http, Peer::new(stream, taking, manner, &self.budget).sending(cut, until));
+                assert!(played.read > 0, "{}: nothing was read", stream.name);
+                let bound = Bounds { limits: &self.limits, budget: self.budget.limit(), stream, taking }
+                    .connection(played.charged);
+                let line = format!(
+                    "{:>9} held at most, bound {bound:>9}, {:>8} read: {}, to a peer that takes {taking:?}",
+                    played.peak, played.read, stream.name
+                );
+                println!("{line}");
+                if played.peak > bound {
+                    over.push(line);
+                }
+            }
+        }
+        assert!(over.is_empty(), "more than the limits say was held:\n{}", over.join("\n"));
+    }
+}
+
+/// More than any connection comes to: its limits alone hold it.
+const AMPLE: usize = 1024 * MEBIBYTE;
+
+/// Less than some streams would fill.
+const SCARCE: usize = MEBIBYTE;
+
+/// Less than many streams would fill under small limits.
+const TINY: usize = 16 * KIBIBYTE;
+
+#[test]
+fn streams_of_silent_peers_are_held_within_the_default_limits() {
+    Setting::default_limits(AMPLE).hold(Manner::Silent, Cut::Reads, STREAM_BYTES);
 }
 
 #[test]
-fn hostile_streams_are_held_within_the_default_limits() {
-    hold(&Limits::default(), (Cut::Reads, STREAM_BYTES));
+fn streams_of_silent_peers_are_held_within_small_limits() {
+    Setting::small_limits(AMPLE).hold(Manner::Silent, Cut::Reads, STREAM_BYTES);
 }
 
 #[test]
-fn hostile_streams_are_held_within_small_limits() {
-    hold(&small(), (Cut::Reads, STREAM_BYTES));
+fn streams_of_closing_peers_are_held_within_the_default_limits_and_a_scarce_budget() {
+    Setting::default_limits(SCARCE).hold(Manner::Closing, Cut::Reads, STREAM_BYTES);
 }
 
 #[test]
-fn hostile_bytes_one_a_read_are_held_within_the_default_limits() {
-    hold(&Limits::default(), (Cut::Bytes, SINGLE_BYTES));
+fn streams_of_closing_peers_are_held_within_small_limits_and_a_tiny_budget() {
+    Setting::small_limits_and_large_bodies(TINY).hold(Manner::Closing, Cut::Reads, STREAM_BYTES);
 }
 
 #[test]
-fn hostile_bytes_one_a_read_are_held_within_small_limits() {
-    hold(&small(), (Cut::Bytes, SINGLE_BYTES));
+fn streams_in_odd_cuts_are_held_within_small_limits_and_a_tiny_budget() {
+    Setting::small_limits_and_large_bodies(TINY).hold(Manner::Closing, Cut::Odd, 512 * KIBIBYTE);
+}
+
+#[test]
+fn bytes_one_a_read_of_silent_peers_are_held_within_the_default_limits() {
+    Setting::default_limits(AMPLE).hold(Manner::Silent, Cut::Bytes, 64 * KIBIBYTE);
+}
+
+#[test]
+fn bytes_one_a_read_of_silent_peers_are_held_within_small_limits() {
+    Setting::small_limits(AMPLE).hold(Manner::Silent, Cut::Bytes, 64 * KIBIBYTE);
+}
+
+#[test]
+fn bytes_one_a_read_of_closing_peers_are_held_within_the_default_limits_and_a_scarce_budget() {
+    Setting::default_limits(SCARCE).hold(Manner::Closing, Cut::Bytes, 20_000);
+}
+
+#[test]
+fn bytes_one_a_read_of_closing_peers_are_held_within_small_limits_and_a_tiny_budget() {
+    Setting::small_limits_and_large_bodies(TINY).hold(Manner::Closing, Cut::Bytes, 20_000);
 }
 
 /// Plays `stream` to so many connections of one driver at once, under one budget, until none of them moves; says how much
 /// they hold together beyond it.
-fn crowd(limits: &Limits, memory: &MemoryBudget, stream: &Stream, count: usize) -> usize {
-    let http = http(limits, memory);
+fn crowd(setting: &Setting, stream: &Stream, taking: Taking, count: usize) -> usize {
+    let Setting { budget, .. } = setting;
+    let http = setting.http();
     let (mut driver, mut jobs) = (Driver::new(), Jobs::default());
     let alone = live();
-    let mut crowd: Vec<_> =
-        (0..count).map(|_| (driver.connect(&http), Hostile::new(stream, Cut::Reads, STREAM_BYTES))).collect();
+    let mut crowd: Vec<_> = (0..count)
+        .map(|_| driver.connect(&http, Peer::new(stream, taking, Manner::Silent, budget)))
+        .collect();
     for _ in 0..MAX_ROUNDS {
-        let before: usize = crowd.iter().map(|(_, wire)| wire.moved().0).sum();
-        for (flow, wire) in &mut crowd {
-            if !is_finished(&**flow) {
-                let _ = driver.turn(&mut **flow, wire, &mut jobs);
+        let before: usize = crowd.iter().map(|connected| connected.peer.sent).sum();
+        for connected in &mut crowd {
+            if !is_finished(&*connected.flow) {
+                let _ = driver.turn(connected, &mut jobs);
             }
-            assert!(memory.held() <= memory.limit());
         }
-        if crowd.iter().map(|(_, wire)| wire.moved().0).sum::<usize>() == before {
+        if crowd.iter().map(|connected| connected.peer.sent).sum::<usize>() == before {
             break;
         }
     }
     let held = usize::try_from(live() - alone).unwrap_or(0);
     drop(crowd);
-    assert_eq!(memory.held(), 0, "{}: charges are left of it", stream.name);
-    held.saturating_sub(memory.limit())
+    assert_eq!(budget.held(), 0, "{}: charges are left of it", stream.name);
+    held.saturating_sub(budget.limit())
 }
 
 /// Rounds of turns, each of up to 256 KiB a connection: many times what any of them may hold.
@@ -122,14 +191,14 @@ const MAX_ROUNDS: usize = 4;
 #[test]
 fn crowd_holds_the_process_budget_and_a_turn_each() {
     const CROWD: usize = 25;
-    let limits = Limits::default();
+    let setting = Setting::default_limits(256 * KIBIBYTE);
     let mut over = Vec::new();
-    let streams = streams::all();
-    for stream in streams.iter().filter(|stream| stream.aim == Aim::Body || stream.taking == Taking::Nothing)
-    {
-        let memory = MemoryBudget::new(256 * 1024);
-        let each = crowd(&limits, &memory, stream, CROWD) / CROWD;
-        let bound = bounds::beyond_budget(&limits, stream.aim);
+    // What is answered is not taken; of sections, each connection has its own beside the budget.
+    for stream in streams::all().iter().filter(|stream| stream.aim != Aim::Section) {
+        let Some(&taking) = stream.takings().last() else { continue };
+        let each = crowd(&setting, stream, taking, CROWD) / CROWD;
+        let budget = setting.budget.limit();
+        let bound = Bounds { limits: &setting.limits, budget, stream, taking }.beyond_budget();
         if each > bound {
             over.push(format!("{each:>9} each beyond the budget, bound {bound}: {}", stream.name));
         }

@@ -1,37 +1,28 @@
 //! A driver's thread in memory, that plays a stream to a connection and counts.
 
-use std::io::{self, ErrorKind, IoSlice};
 use std::task::Waker;
 use std::time::Duration;
 
-use anabranch_core::drive::{self, Budget, Progress, Readiness, Wire};
+use anabranch_core::drive::{self, Budget, Progress, Readiness};
 use anabranch_core::testing::ManualClock;
 use anabranch_core::{
     AbortReason, ConnectionId, ConnectionInfo, Dates, Flow, InputEnd, Job, Pool, Protocol, Turn,
 };
 use bytes::BytesMut;
 
+use super::application::QUICK;
 use super::counting::{begin_peak, live, peak};
-use super::streams::{Stream, Taking};
+use super::peer::{Manner, Peer};
 
 /// Bytes of a read.
 pub(crate) const READ_BYTES: usize = 16 * 1024;
-
-/// How a stream is cut into reads.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Cut {
-    /// As many bytes as a read takes.
-    Reads,
-    /// A byte a read.
-    Bytes,
-}
 
 /// What a driver's thread owns.
 pub(crate) struct Driver {
     scratch: BytesMut,
     dates: Dates,
     pool: Pool,
-    pub(crate) clock: ManualClock,
+    clock: ManualClock,
 }
 
 impl Driver {
@@ -41,25 +32,46 @@ impl Driver {
         Self { scratch: BytesMut::with_capacity(READ_BYTES), dates, pool: Pool::default(), clock }
     }
 
-    pub(crate) fn connect(&self, protocol: &impl Protocol) -> Box<dyn Flow> {
-        protocol.connect(ConnectionInfo::new(ConnectionId(1)), self.clock.now())
+    pub(crate) fn connect<'a>(&self, protocol: &impl Protocol, peer: Peer<'a>) -> Connected<'a> {
+        let flow = protocol.connect(ConnectionInfo::new(ConnectionId(1)), self.clock.now());
+        Connected { flow, peer, readiness: Readiness::ready() }
     }
 
-    /// One turn, with whatever the wire has. No job finds room, unless `jobs` keeps it.
-    pub(crate) fn turn(&mut self, flow: &mut dyn Flow, wire: &mut Hostile<'_>, jobs: &mut Jobs) -> Progress {
+    /// One turn, with whatever the peer has.
+    pub(crate) fn turn(&mut self, connected: &mut Connected<'_>, jobs: &mut Jobs) -> Progress {
         let Self { scratch, dates, pool, clock } = self;
+        let Connected { flow, peer, readiness } = connected;
         let mut turn = Turn::new(clock.now(), dates, Waker::noop(), pool);
-        wire.room = match wire.stream.taking {
-            Taking::All => usize::MAX,
-            Taking::Trickle => 1000,
-            Taking::Nothing => 0,
-        };
-        let readiness = &mut Readiness::ready();
-        drive::turn(flow, wire, readiness, scratch, &mut turn, &mut |job| jobs.exec(job), Budget::default())
+        (readiness.readable, readiness.writable) = (true, true);
+        peer.begin_turn();
+        let mut exec = |job| jobs.exec(job);
+        let progress =
+            drive::turn(&mut **flow, peer, readiness, scratch, &mut turn, &mut exec, Budget::default());
+        peer.look();
+        progress
+    }
+
+    /// The peer leaves without a word, if it has sent all that it had; or else the server leaves.
+    fn part(&mut self, connected: &mut Connected<'_>) {
+        let Self { dates, pool, clock, .. } = self;
+        let Connected { flow, peer, .. } = connected;
+        if peer.is_over() {
+            flow.close_input(InputEnd::Reset, &mut Turn::new(clock.now(), dates, Waker::noop(), pool));
+        } else {
+            flow.abort(AbortReason::Requested);
+        }
     }
 }
 
-/// Lanes: one job waits, and never runs; the others find no room.
+/// A connection, and its peer.
+pub(crate) struct Connected<'a> {
+    pub(crate) flow: Box<dyn Flow>,
+    pub(crate) peer: Peer<'a>,
+    readiness: Readiness,
+}
+
+/// Lanes. On the quick one every job is run at once; on any other one job waits, and never runs, and there is no room for
+/// more.
 #[derive(Default)]
 pub(crate) struct Jobs {
     waiting: Option<Job>,
@@ -67,77 +79,13 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     fn exec(&mut self, job: Job) -> Result<(), Job> {
-        if self.waiting.is_some() {
+        if job.lane() == QUICK {
+            job.run();
+        } else if self.waiting.is_some() {
             return Err(job);
+        } else {
+            self.waiting = Some(job);
         }
-        self.waiting = Some(job);
-        Ok(())
-    }
-}
-
-/// The peer's end of a stream.
-pub(crate) struct Hostile<'a> {
-    stream: &'a Stream,
-    cut: Cut,
-    at: usize,
-    until: usize,
-    room: usize,
-    sent: usize,
-}
-
-impl<'a> Hostile<'a> {
-    /// The first `until` bytes of `stream`.
-    pub(crate) fn new(stream: &'a Stream, cut: Cut, until: usize) -> Self {
-        Self { stream, cut, at: 0, until, room: 0, sent: 0 }
-    }
-
-    /// What moved so far, either way.
-    pub(crate) fn moved(&self) -> (usize, usize) {
-        (self.at, self.sent)
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.at == self.until
-    }
-}
-
-impl Wire for Hostile<'_> {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
-        let room = match self.cut {
-            Cut::Reads => into.capacity() - into.len(),
-            Cut::Bytes => 1,
-        };
-        let count = room.min(self.until - self.at);
-        if count == 0 {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let mut left = count;
-        while left > 0 {
-            let piece = self.stream.from(self.at);
-            let piece = &piece[..left.min(piece.len())];
-            into.extend_from_slice(piece);
-            self.at += piece.len();
-            left -= piece.len();
-        }
-        Ok(count)
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        let taken = offered.min(self.room);
-        if taken == 0 {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.room -= taken;
-        self.sent += taken;
-        Ok(taken)
-    }
-
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn reset(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -145,54 +93,57 @@ impl Wire for Hostile<'_> {
 /// What was counted.
 pub(crate) struct Played {
     /// The most bytes that connection and driver held at any moment beyond what the driver alone had.
-    pub(crate) peak: isize,
+    pub(crate) peak: usize,
+    /// The most that was seen of the process's budget.
+    pub(crate) charged: usize,
     /// Bytes of the stream that were read.
     pub(crate) read: usize,
 }
 
-/// Turns in which nothing is read, after which an endless answer is not waited for any longer.
-const MAX_TURNS: usize = 50;
-
-/// Plays the first `until` bytes of `stream` to a connection, to its end or until nothing moves any more; when all
-/// is dropped, nothing may be left.
-pub(crate) fn play(protocol: &impl Protocol, stream: &Stream, (cut, until): (Cut, usize)) -> Played {
+/// Plays what `peer` has to a connection, to its end or until nothing moves any more; when all is dropped, nothing may be
+/// left.
+pub(crate) fn play(protocol: &impl Protocol, peer: Peer<'_>) -> Played {
     let before = live();
     let mut driver = Driver::new();
     let mut jobs = Jobs::default();
     let alone = live();
     begin_peak();
-    let mut flow = driver.connect(protocol);
-    let mut wire = Hostile::new(stream, cut, until);
+    let mut connected = driver.connect(protocol, peer);
     let mut turns = 0;
-    while turns < MAX_TURNS {
-        let moved = wire.moved();
-        let progress = driver.turn(&mut *flow, &mut wire, &mut jobs);
-        turns = if wire.moved().0 == moved.0 { turns + 1 } else { 0 };
-        match progress {
-            Progress::Finished(_) => break,
-            Progress::Again => continue,
-            Progress::Blocked if wire.moved() != moved => continue,
-            Progress::Blocked => {}
+    loop {
+        let Peer { sent, took, .. } = connected.peer;
+        let progress = driver.turn(&mut connected, &mut jobs);
+        let Connected { flow, peer, .. } = &mut connected;
+        let read = peer.sent != sent;
+        turns = if read && peer.manner == Manner::Silent { 0 } else { turns + 1 };
+        // That a closing peer takes something does not stop the clock.
+        let moved = read || (peer.took != took && peer.manner == Manner::Silent);
+        let deadline = flow.deadline();
+        match (progress, deadline) {
+            (Progress::Finished(_), _) => break,
+            (Progress::Again, _) => {}
+            (Progress::Blocked, _) if moved => {}
+            // Only time moves it on: the peer waits as long as it is let.
+            (Progress::Blocked, Some(deadline)) => {
+                driver.clock.advance_to(deadline.at.min(driver.clock.now() + peer.patience()));
+            }
+            (Progress::Blocked, None) => turns = peer.max_turns(),
         }
-        // Only time moves it on: the peer waits as long as it is let.
-        match flow.deadline() {
-            Some(deadline) => driver.clock.advance_to(deadline.at),
-            None => break,
+        if turns >= peer.max_turns() {
+            match peer.manner {
+                Manner::Silent => break,
+                Manner::Closing => flow.abort(AbortReason::Requested),
+            }
         }
     }
-    let played = Played { peak: peak() - alone, read: wire.moved().0 };
-    end(&mut driver, &mut *flow, wire.is_over());
-    drop((flow, jobs, driver));
-    assert_eq!(live() - before, 0, "{}: bytes are left of it", stream.name);
-    played
-}
-
-/// The peer leaves, or the server does.
-fn end(driver: &mut Driver, flow: &mut dyn Flow, peer_leaves: bool) {
-    if peer_leaves {
-        let Driver { dates, pool, clock, .. } = driver;
-        flow.close_input(InputEnd::Reset, &mut Turn::new(clock.now(), dates, Waker::noop(), pool));
-    } else {
-        flow.abort(AbortReason::Requested);
+    if connected.peer.manner == Manner::Silent {
+        driver.part(&mut connected);
     }
+    let Connected { flow, peer, .. } = connected;
+    let peak = usize::try_from(peak() - alone).unwrap_or(0);
+    drop((flow, jobs));
+    assert_eq!(peer.budget.held(), 0, "{}: charges are left of it", peer.stream.name);
+    drop(driver);
+    assert_eq!(live() - before, 0, "{}: bytes are left of it", peer.stream.name);
+    Played { peak, charged: peer.charged, read: peer.sent }
 }

@@ -8,10 +8,14 @@ pub(crate) const STREAM_BYTES: usize = 10 * 1024 * 1024;
 pub(crate) enum Taking {
     /// As fast as it comes.
     All,
-    /// A byte now and then.
-    Trickle,
+    /// Some bytes a turn.
+    Little,
     /// Not at all.
     Nothing,
+}
+
+impl Taking {
+    pub(crate) const EACH: [Self; 3] = [Self::All, Self::Little, Self::Nothing];
 }
 
 /// What a stream makes a server hold.
@@ -21,6 +25,8 @@ pub(crate) enum Aim {
     Section,
     /// A body, for whoever reads it.
     Body,
+    /// A body of any length, for one that keeps it whole.
+    Hoard,
     /// A body that is sent back as it comes.
     Echo,
     /// Answers, besides all that.
@@ -29,37 +35,37 @@ pub(crate) enum Aim {
 
 /// A beginning, and what is repeated behind it until the stream is long enough.
 pub(crate) struct Stream {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     beginning: Vec<u8>,
     repeated: Vec<u8>,
-    pub(crate) taking: Taking,
     pub(crate) aim: Aim,
 }
 
 impl Stream {
-    fn new(name: &'static str, beginning: impl AsRef<[u8]>, repeated: impl AsRef<[u8]>) -> Self {
+    fn new(name: impl Into<String>, beginning: impl AsRef<[u8]>, repeated: impl AsRef<[u8]>) -> Self {
         let repeated = repeated.as_ref();
         // As long as a read, so that a read is a copy or two.
         let repeated = repeated.repeat((32 * 1024) / repeated.len() + 1);
-        Self {
-            name,
-            beginning: beginning.as_ref().to_vec(),
-            repeated,
-            taking: Taking::All,
-            aim: Aim::Section,
-        }
-    }
-
-    /// Aims at answers, with a peer that takes them like this.
-    fn taking(mut self, taking: Taking) -> Self {
-        self.aim = Aim::Answers;
-        self.taking = taking;
-        self
+        Self { name: name.into(), beginning: beginning.as_ref().to_vec(), repeated, aim: Aim::Section }
     }
 
     fn aiming(mut self, aim: Aim) -> Self {
         self.aim = aim;
         self
+    }
+
+    /// How the peers take what comes of it: where hardly anything is answered, one is as good as another.
+    pub(crate) fn takings(&self) -> &'static [Taking] {
+        match self.aim {
+            Aim::Echo | Aim::Answers => &Taking::EACH,
+            Aim::Section | Aim::Body | Aim::Hoard => &[Taking::All],
+        }
+    }
+
+    /// Whether some of it goes to a handler that collects it.
+    pub(crate) fn is_collected(&self) -> bool {
+        let collected = |bytes: &[u8]| bytes.windows(8).any(|window| window == b"/collect");
+        collected(&self.beginning) || collected(&self.repeated)
     }
 
     /// The bytes from `at` on: as many as lie in a row, at least one.
@@ -99,31 +105,34 @@ fn expecting(target: &str) -> String {
 
 /// Every stream.
 pub(crate) fn all() -> Vec<Stream> {
+    let aiming = |streams: Vec<Stream>, aim| streams.into_iter().map(move |stream| stream.aiming(aim));
     let mut streams = sections();
-    streams.extend(bodies().into_iter().map(|stream| stream.aiming(Aim::Body)));
-    streams.extend(echoes().into_iter().map(|stream| stream.aiming(Aim::Echo)));
-    streams.extend(pipelines());
+    for (reader, target) in READERS {
+        streams.extend(aiming(bodies(reader, target), Aim::Body));
+    }
+    streams.extend(aiming(bodies("one that collects whatever comes", "/collect-all"), Aim::Hoard));
+    streams.extend(aiming(bodies("one that sends it back", "/echo"), Aim::Echo));
+    streams.extend(aiming(pipelines(), Aim::Answers));
     streams.extend(others());
     streams
 }
 
 /// Lines and sections that do not end.
 fn sections() -> Vec<Stream> {
-    let (many, begun) = (head("GET", "/"), chunked("/collect") + "0\r\n");
+    let many = head("GET", "/");
     vec![
         Stream::new("a method without end", "", "M"),
         Stream::new("a target without end", "GET /", "a"),
+        Stream::new("a version without end", "GET / ", "H"),
         Stream::new("a field name without end", &many, "n"),
         Stream::new("a field value without end", many.clone() + "x: ", "v"),
+        Stream::new("blanks before a value without end", many.clone() + "x:", " "),
         Stream::new("a Host without end", "GET / HTTP/1.1\r\nHost: ", "h"),
         Stream::new("small fields without end", &many, "a: b\r\n"),
         Stream::new("fields of one byte without end", &many, "a:\r\n"),
-        Stream::new("large fields without end", &many, format!("x: {}\r\n", "v".repeat(8000))),
-        Stream::new("heads as large as may be", "", head("GET", "/") + &large_fields() + "\r\n"),
-        Stream::new("heads of many fields", "", head("GET", "/") + &"a: b\r\n".repeat(90) + "\r\n"),
-        Stream::new("trailers without end", &begun, "a: b\r\n"),
-        Stream::new("a trailer line without end", begun + "x: ", "v"),
-        Stream::new("trailers of a body that is passed on", chunked("/echo") + "0\r\n", "a: b\r\n"),
+        Stream::new("large fields without end", &many, large_field(8000)),
+        Stream::new("heads as large as may be", "", many.clone() + &large_field(8000).repeat(7) + "\r\n"),
+        Stream::new("heads of many fields", "", many + &"a: b\r\n".repeat(90) + "\r\n"),
         Stream::new(
             "bodies with trailers",
             "",
@@ -132,100 +141,101 @@ fn sections() -> Vec<Stream> {
     ]
 }
 
-fn large_fields() -> String {
-    (0..7).map(|number| format!("x{number}: {}\r\n", "v".repeat(8000))).collect()
+fn large_field(len: usize) -> String {
+    format!("x: {}\r\n", "v".repeat(len))
 }
 
 /// Sizes of chunks, on either side of what the queue and the output join or pass on.
 const CHUNKS: [usize; 5] = [1, 511, 513, 4096, 60_000];
 
-/// Bodies of every size of chunk, to whoever reads them or does not.
-fn bodies() -> Vec<Stream> {
-    const READERS: [(&str, &str); 6] = [
-        ("a collecting handler", "/collect"),
-        ("a future that reads", "/count"),
-        ("one that reads once", "/once"),
-        ("one that never reads", "/never"),
-        ("a job that is not run", "/job"),
-        ("one that has answered", "/ignore"),
-    ];
-    let mut streams = Vec::new();
-    for (reader, target) in READERS {
-        let name = |what: &str| -> &'static str { format!("{what} to {reader}").leak() };
-        streams.push(Stream::new(name("a long body"), sized(target), "x"));
-        for size in CHUNKS {
-            streams.push(Stream::new(name(&format!("chunks of {size}")), chunked(target), chunk(size)));
-        }
-        // What joins small pieces pays for a whole block here.
-        let uneven = chunk(1) + &chunk(1) + &chunk(512);
-        streams.push(Stream::new(name("uneven chunks"), chunked(target), uneven));
-        streams.push(Stream::new(name("extensions without end"), chunked(target) + "1;", "e"));
-        streams.push(Stream::new(name("many extensions"), chunked(target), "1;ext=ension\r\nx\r\n"));
-        streams.push(Stream::new(name("a size without end"), chunked(target), "0"));
-        streams.push(Stream::new(name("a huge size"), chunked(target) + "fffffffffffffff\r\n", "x"));
-    }
-    streams
-}
+/// Who reads a body, or does not.
+const READERS: [(&str, &str); 7] = [
+    ("a collecting handler", "/collect"),
+    ("a future that reads", "/count"),
+    ("one that reads once", "/once"),
+    ("one that never reads", "/never"),
+    ("one that never asked for it", "/silent"),
+    ("a job that is not run", "/job"),
+    ("one that has answered", "/ignore"),
+];
 
-/// Bodies that are sent back as they come.
-fn echoes() -> Vec<Stream> {
+/// Bodies of every size of chunk, and of chunks that are none.
+fn bodies(reader: &str, target: &str) -> Vec<Stream> {
     let mut streams = Vec::new();
-    for taking in [Taking::All, Taking::Trickle, Taking::Nothing] {
-        let name =
-            |what: &str| -> &'static str { format!("{what} echoed to a peer that takes {taking:?}").leak() };
-        streams.push(Stream::new(name("a long body"), sized("/echo"), "x").taking(taking));
-        for size in CHUNKS {
-            let stream = Stream::new(name(&format!("chunks of {size}")), chunked("/echo"), chunk(size));
-            streams.push(stream.taking(taking));
-        }
+    let mut add = |what: &str, beginning: String, repeated: &str| {
+        streams.push(Stream::new(format!("{what} to {reader}"), beginning, repeated));
+    };
+    let chunked = chunked(target);
+    add("a long body", sized(target), "x");
+    for size in CHUNKS {
+        add(&format!("chunks of {size}"), chunked.clone(), &chunk(size));
     }
+    // What joins small pieces pays for a whole block here.
+    add("uneven chunks", chunked.clone(), &(chunk(1) + &chunk(1) + &chunk(512)));
+    add("extensions without end", chunked.clone() + "1;", "e");
+    add("many extensions", chunked.clone(), "1;name=value\r\nx\r\n");
+    add("a size without end", chunked.clone(), "0");
+    add("a large chunk", chunked.clone() + "fffffff\r\n", "x");
+    add("a huge chunk", chunked.clone() + "fffffffffffffff\r\n", "x");
+    add("the largest chunk", chunked.clone() + "7fffffffffffffff\r\n", "x");
+    add("trailers without end", chunked.clone() + "0\r\n", "a: b\r\n");
+    add("a trailer line without end", chunked + "0\r\nx: ", "v");
     streams
 }
 
 /// Requests in a row.
 fn pipelines() -> Vec<Stream> {
-    let mut streams = Vec::new();
-    for taking in [Taking::All, Taking::Trickle, Taking::Nothing] {
-        for (what, request) in [
-            ("small requests", get("/")),
-            ("requests for large answers", get("/large")),
-            ("requests for endless answers", get("/endless")),
-            ("requests for answers of one-byte parts", get("/crumbs")),
-            ("requests for what a job makes", get("/job")),
-            ("requests that are not answered", get("/silent")),
-            ("requests with interim answers", get("/hints")),
-            ("requests that expect 100", expecting("/collect")),
-            ("requests that expect 100 in vain", expecting("/never")),
-            ("collected bodies sent back", chunked("/collect") + &chunk(2000) + "0\r\n\r\n"),
-            ("bodies that nobody wants", head("POST", "/") + "Content-Length: 5\r\n\r\n01234"),
-        ] {
-            let name = format!("{what}, to a peer that takes {taking:?}").leak();
-            streams.push(Stream::new(name, "", request).taking(taking));
-        }
-    }
-    streams
+    let body = |target: &str, len: usize| {
+        head("POST", target) + &format!("Content-Length: {len}\r\n\r\n") + &"x".repeat(len)
+    };
+    let large = |target: &str| head("GET", target) + &large_field(10_000) + "\r\n";
+    [
+        ("small requests", get("/")),
+        ("requests for heads alone", head("HEAD", "/") + "\r\n"),
+        ("requests for large answers", get("/large")),
+        ("requests for huge answers", get("/huge")),
+        ("requests for endless answers", get("/endless")),
+        ("requests for answers of one-byte parts", get("/crumbs")),
+        ("requests for what a job makes", get("/job")),
+        ("requests for what a job made", get("/quick-job")),
+        ("large requests", large("/")),
+        ("large requests for what a job made", large("/quick-job")),
+        ("requests that are not answered", get("/silent")),
+        ("requests with interim answers", get("/hints")),
+        ("requests that expect 100", expecting("/collect")),
+        ("requests that expect 100 in vain", expecting("/never")),
+        ("requests that expect 100 before they are sent back", expecting("/echo")),
+        ("collected bodies sent back", chunked("/collect") + &chunk(2000) + "0\r\n\r\n"),
+        ("small collected bodies", body("/collect", 4)),
+        ("bodies that nobody wants", body("/", 5)),
+        ("large bodies that nobody wants", body("/", 1000)),
+    ]
+    .map(|(what, request)| Stream::new(what, "", request))
+    .into()
 }
 
 /// What is no request at all, or ends in another protocol.
 fn others() -> Vec<Stream> {
-    let upgrade = |target| head("GET", target) + "Connection: upgrade\r\nUpgrade: other\r\n\r\n";
+    let offering = |target, protocol: &str| {
+        head("GET", target) + &format!("Connection: upgrade\r\nUpgrade: {protocol}\r\n\r\n")
+    };
+    let connect = |target: &str| format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
     vec![
         Stream::new("line ends without end", "", "\r\n"),
         Stream::new("line feeds without end", "", "\n"),
+        Stream::new("carriage returns without end", "", "\r"),
         Stream::new("zeros without end", "", "\0"),
+        Stream::new("what TLS begins with", "", "\x16\x03\x01\x02\x00"),
         Stream::new("an empty line before each request", "", "\r\n".to_owned() + &get("/")),
         Stream::new("line ends behind a request", get("/"), "\r\n"),
         Stream::new("bytes behind a refusal", "BAD\r\n\r\n", "x"),
         Stream::new("bytes behind the last request", head("GET", "/") + "Connection: close\r\n\r\n", "x"),
-        Stream::new("bytes behind an upgrade that reads", upgrade("/upgrade"), "x"),
-        Stream::new("bytes behind an upgrade that does not read", upgrade("/upgrade-deaf"), "x"),
-        Stream::new("bytes behind an upgrade that is not flushed", upgrade("/upgrade"), "x")
-            .taking(Taking::Nothing),
-        Stream::new("bytes behind a tunnel", "CONNECT tunnel:1 HTTP/1.1\r\nHost: tunnel:1\r\n\r\n", "x"),
-        Stream::new(
-            "bytes behind a tunnel that was refused",
-            "CONNECT b:1 HTTP/1.1\r\nHost: b:1\r\n\r\n",
-            "x",
-        ),
+        Stream::new("bytes behind an upgrade that reads", offering("/upgrade", "other"), "x"),
+        Stream::new("bytes behind an upgrade that does not read", offering("/upgrade-deaf", "other"), "x"),
+        Stream::new("bytes behind an upgrade that is not flushed", offering("/upgrade", "other"), "x")
+            .aiming(Aim::Answers),
+        Stream::new("bytes behind an upgrade that was not taken up", offering("/", "h2c"), "\0\0\0"),
+        Stream::new("bytes behind a tunnel", connect("tunnel:1"), "x"),
+        Stream::new("bytes behind a tunnel that was refused", connect("b:1"), "x"),
     ]
 }

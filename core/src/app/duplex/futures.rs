@@ -8,54 +8,43 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::stream::{DuplexReader, DuplexStream, DuplexWriter};
 
-impl AsyncRead for DuplexReader {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_read(context, into)
-    }
+macro_rules! async_read {
+    ($($end:ty),*) => { $(
+        impl AsyncRead for $end {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                into: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                self.get_mut().poll_read(context, into)
+            }
+        }
+    )* };
 }
 
-impl AsyncRead for DuplexStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_read(context, into)
-    }
+macro_rules! async_write {
+    ($($end:ty),*) => { $(
+        impl AsyncWrite for $end {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                data: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                self.get_mut().poll_write(context, data)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(self.get_mut().flush())
+            }
+
+            /// Shuts this direction, and waits for nothing: the connection sees to what is on its way.
+            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.get_mut().shutdown();
+                Poll::Ready(Ok(()))
+            }
+        }
+    )* };
 }
 
-impl AsyncWrite for DuplexWriter {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_write(context, data)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.get_mut().flush())
-    }
-
-    /// Shuts this direction, and waits for nothing: the connection sees to what is on its way.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().shutdown();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for DuplexStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_write(context, data)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.get_mut().flush())
-    }
-
-    /// As that of [`DuplexWriter`].
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().shutdown();
-        Poll::Ready(Ok(()))
-    }
-}
+async_read!(DuplexReader, DuplexStream);
+async_write!(DuplexWriter, DuplexStream);
