@@ -7,11 +7,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
+use anabranch_async_std::Model as Async;
 use anabranch_core::lifecycle::{Alarm, EventKind};
 use anabranch_core::testing::{Behaviour, Io, Probe};
 use anabranch_core::{ConnectionInfo, Flow, Protocol};
 use anabranch_mio::{Model as Mio, Ownership, Pinning};
-use anabranch_std::{Handle, Listener, Model as Std};
+use anabranch_std::host::Binding;
+use anabranch_std::{Config, Handle, Listener, Model as Std, serve_protocol};
+use anabranch_tokio::Model as Tokio;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 macro_rules! models {
@@ -24,14 +27,18 @@ macro_rules! models {
 }
 
 models! {
-    single => std(Std::Single).carrying(1);
-    threads => std(Std::Threads);
-    pool => std(Std::Pool { workers: 4, queue: 4 });
-    reactor => mio(Mio::Reactor);
-    multi_reactor => mio(Mio::MultiReactor { loops: TWO, pinning: Pinning::Free }).accepting_in(2);
-    reactor_pool => mio(Mio::reactor_pool());
-    staged => mio(Mio::staged());
-    staged_shared => mio(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Shared }).accepting_in(2);
+    single => of(Std::Single).carrying(1);
+    threads => of(Std::Threads);
+    pool => of(Std::Pool { workers: 4, queue: 4 });
+    reactor => of(Mio::Reactor);
+    multi_reactor => of(Mio::MultiReactor { loops: TWO, pinning: Pinning::Free }).accepting_in(2);
+    reactor_pool => of(Mio::reactor_pool());
+    staged => of(Mio::staged());
+    staged_shared => of(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Shared }).accepting_in(2);
+    tokio => of(Tokio::Tokio { workers: TWO });
+    tokio_local => of(Tokio::TokioLocal { threads: TWO }).accepting_in(2);
+    smol => of(Async::Smol { threads: TWO });
+    async_std => of(Async::AsyncStd);
 }
 
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
@@ -59,16 +66,8 @@ impl Subject {
     }
 }
 
-fn std(model: Std) -> Subject {
-    Subject::new(move |listener| {
-        anabranch_std::serve_protocol(&anabranch_std::Config::new(model), [listener], Silent)
-    })
-}
-
-fn mio(model: Mio) -> Subject {
-    Subject::new(move |listener| {
-        anabranch_mio::serve_protocol(&anabranch_mio::Config::new(model), [listener], Silent)
-    })
+fn of<M: Binding + 'static>(model: M) -> Subject {
+    Subject::new(move |listener| serve_protocol(&Config::new(model), [listener], Silent))
 }
 
 /// Says nothing and waits for the peer to leave.

@@ -6,11 +6,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use anabranch::carrier::Carrier;
 use anabranch_core::Lane;
 use anabranch_core::app::{Context, Outcome, Request, Response, service_fn};
-use anabranch_mio::{Config, LaneConfig, Listener, Model, Pinning, serve};
+use anabranch_mio::{Model as Mio, Pinning};
+use anabranch_std::{LaneConfig, Listener, serve};
 
-use crate::models::{MODELS, Server, TWO, get, listener, read_until};
+use crate::models::{Config, MODELS, Server, TWO, get, listener, read_until};
 
 fn hello() -> impl anabranch_core::app::Service {
     service_fn(|_: &mut Request, _: &mut Context<'_>| "hello")
@@ -28,10 +30,10 @@ fn all_listeners_are_served_whether_or_not_they_share_their_ports() {
                 client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
                 let mut answer = String::new();
                 client.read_to_string(&mut answer).unwrap();
-                assert!(answer.ends_with("hello"), "{model}: {answer}");
+                assert!(answer.ends_with("hello"), "{model:?}: {answer}");
             }
         }
-        assert_eq!(server.0.counters().served, 40, "{model}");
+        assert_eq!(server.0.counters().served, 40, "{model:?}");
         server.ends();
     }
 }
@@ -44,9 +46,9 @@ fn port_is_free_once_the_server_has_stopped() {
         let mut client = server.connect();
         get(&mut client, "/", "hello");
         server.ends();
-        assert_eq!(client.read(&mut [0; 8]).unwrap(), 0, "{model}: an idle connection is closed in order");
+        assert_eq!(client.read(&mut [0; 8]).unwrap(), 0, "{model:?}: an idle connection is closed in order");
         // Not shared this time: nobody else may hold it.
-        Listener::bind(address).unwrap_or_else(|error| panic!("{model}: {error}"));
+        Listener::bind(address).unwrap_or_else(|error| panic!("{model:?}: {error}"));
     }
 }
 
@@ -60,7 +62,7 @@ fn suspended_server_serves_whom_it_has_and_accepts_the_others_later() {
         let mut second = server.connect();
         second.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         get(&mut first, "/", "hello");
-        assert_eq!(server.0.counters().open, 1, "{model}");
+        assert_eq!(server.0.counters().open, 1, "{model:?}");
         server.0.resume();
         read_until(&mut second, "hello");
         drop((first, second));
@@ -109,7 +111,7 @@ fn full_lane_is_answered_at_once_and_quick_answers_go_on() {
         refused.read_to_string(&mut answer).unwrap();
         assert!(
             answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: "),
-            "{model}: {answer}"
+            "{model:?}: {answer}"
         );
         let mut quick = server.connect();
         get(&mut quick, "/quick", "quick");
@@ -175,15 +177,17 @@ fn half_closed_peer_gets_the_whole_of_a_large_answer() {
         thread::sleep(Duration::from_millis(50));
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).unwrap();
-        assert!(answer.len() > BYTES && answer.ends_with(b"xxxx"), "{model}: {} bytes", answer.len());
+        assert!(answer.len() > BYTES && answer.ends_with(b"xxxx"), "{model:?}: {} bytes", answer.len());
         server.ends();
     }
 }
 
 #[test]
 fn loops_that_are_pinned_serve_like_others() {
-    let server =
-        Server::start(&Config::new(Model::MultiReactor { loops: TWO, pinning: Pinning::Pinned }), hello());
+    let server = Server::start(
+        &Config::new(Carrier::Mio(Mio::MultiReactor { loops: TWO, pinning: Pinning::Pinned })),
+        hello(),
+    );
     for _ in 0..10 {
         get(&mut server.connect(), "/", "hello");
     }

@@ -2,24 +2,33 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
+use anabranch::carrier::Carrier;
+use anabranch_async_std::Model as Async;
 use anabranch_core::app::{Context, Outcome, Request, Response, service_fn};
-use anabranch_mio::{Config, Model, Ownership};
+use anabranch_mio::{Model as Mio, Ownership};
+use anabranch_tokio::Model as Tokio;
 
-use crate::models::{Server, TWO, read_until};
+use crate::models::{Config, Server, TWO, read_until};
 
 /// The models in which one thread serves many, one at a time: there a connection that is not interrupted starves others.
-const ONE_THREAD: [Model; 2] = [
-    Model::Reactor,
-    Model::Staged { acceptors: TWO, network: std::num::NonZeroUsize::MIN, ownership: Ownership::Shared },
+const ONE_THREAD: [Carrier; 5] = [
+    Carrier::Mio(Mio::Reactor),
+    Carrier::Mio(Mio::Staged { acceptors: TWO, network: ONE, ownership: Ownership::Shared }),
+    Carrier::Tokio(Tokio::Tokio { workers: ONE }),
+    Carrier::Tokio(Tokio::TokioLocal { threads: ONE }),
+    Carrier::Async(Async::Smol { threads: ONE }),
 ];
+
+const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
 #[test]
 fn peer_with_a_thousand_requests_waiting_lets_others_between() {
     const FLOOD: usize = 1_500;
     // Where another thread accepts, nobody can say how late the other is found.
-    let model = Model::Reactor;
+    let model = Carrier::Mio(Mio::Reactor);
     let order = Arc::new(Mutex::new(Vec::new()));
     let server = Server::start(&Config::new(model), {
         let order = order.clone();
@@ -42,11 +51,11 @@ fn peer_with_a_thousand_requests_waiting_lets_others_between() {
     server.0.resume();
     read_until(&mut modest, "hello");
     greedy.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(drinks.join().unwrap(), FLOOD, "{model}: none of the others is lost");
+    assert_eq!(drinks.join().unwrap(), FLOOD, "{model:?}: none of the others is lost");
     let order = order.lock().unwrap();
     let before = order.iter().position(|path| path == "/modest").unwrap();
     // A turn's budget is 64 requests; a few turns may pass before the other's first.
-    assert!(before <= 5 * 64, "{model}: {before} requests of one peer before the first of the other");
+    assert!(before <= 5 * 64, "{model:?}: {before} requests of one peer before the first of the other");
     drop(order);
     drop(modest);
     server.ends();
@@ -55,8 +64,10 @@ fn peer_with_a_thousand_requests_waiting_lets_others_between() {
 #[test]
 fn peer_that_sends_without_end_lets_others_between() {
     for model in ONE_THREAD {
+        let mut config = Config::new(model);
+        config.http.limits.max_body_bytes = u64::MAX;
         let server = Server::start(
-            &Config::new(model),
+            &config,
             service_fn(|request: &mut Request, _: &mut Context<'_>| -> Outcome {
                 if request.path() == "/modest" {
                     return Response::text("hello").into();

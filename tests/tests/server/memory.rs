@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use anabranch_core::Lane;
 use anabranch_core::app::{Context, Outcome, Request, Response, service_fn};
-use anabranch_mio::Config;
 
-use crate::models::{MODELS, Server, read_until};
+use crate::models::{Config, MODELS, Server, read_until};
 
 /// A flow that yields is not read: what its peer sends stays in the kernel's buffers, which are bounded, and the peer's
 /// writes come to a stop.
@@ -37,9 +36,9 @@ fn peer_is_held_up_by_its_window_while_the_flow_yields() {
                 Ok(count) => sent += count,
                 Err(error) => break error,
             }
-            assert!(sent < 64 << 20, "{model}: {sent} bytes taken while nothing is answered");
+            assert!(sent < 64 << 20, "{model:?}: {sent} bytes taken while nothing is answered");
         };
-        assert_eq!(stopped.kind(), ErrorKind::WouldBlock, "{model}");
+        assert_eq!(stopped.kind(), ErrorKind::WouldBlock, "{model:?}");
         drop(release);
         // It goes on where it was.
         read_until(&mut client, "done");
@@ -97,7 +96,7 @@ fn echo_that_is_stuck_goes_on_when_its_peer_reads() {
             client.write_all(&request).unwrap();
             thread::sleep(Duration::from_millis(5));
             let mut answer = vec![0; BYTES];
-            client.read_exact(&mut answer).unwrap_or_else(|error| panic!("{model}: {error}"));
+            client.read_exact(&mut answer).unwrap_or_else(|error| panic!("{model:?}: {error}"));
         }
         server.ends();
     }

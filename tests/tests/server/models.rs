@@ -5,18 +5,29 @@ use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use anabranch::carrier::Carrier;
+use anabranch_async_std::Model as Async;
 use anabranch_core::app::Service;
-use anabranch_mio::{Config, Handle, ListenOptions, Listener, Model, Ownership, Pinning, Reuse, serve};
+use anabranch_mio::{Model as Mio, Ownership, Pinning};
+use anabranch_std::{Handle, ListenOptions, Listener, Model as Std, Reuse, serve};
+use anabranch_tokio::Model as Tokio;
 
 pub(crate) const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
-/// Every model, small.
-pub(crate) const MODELS: &[Model] = &[
-    Model::Reactor,
-    Model::MultiReactor { loops: TWO, pinning: Pinning::Free },
-    Model::ReactorPool { workers: TWO },
-    Model::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Pinned },
-    Model::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Shared },
+pub(crate) type Config = anabranch_std::Config<Carrier>;
+
+/// Every model that carries more than one connection at a time, small.
+pub(crate) const MODELS: &[Carrier] = &[
+    Carrier::Std(Std::Threads),
+    Carrier::Mio(Mio::Reactor),
+    Carrier::Mio(Mio::MultiReactor { loops: TWO, pinning: Pinning::Free }),
+    Carrier::Mio(Mio::ReactorPool { workers: TWO }),
+    Carrier::Mio(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Pinned }),
+    Carrier::Mio(Mio::Staged { acceptors: TWO, network: TWO, ownership: Ownership::Shared }),
+    Carrier::Tokio(Tokio::Tokio { workers: TWO }),
+    Carrier::Tokio(Tokio::TokioLocal { threads: TWO }),
+    Carrier::Async(Async::Smol { threads: TWO }),
+    Carrier::Async(Async::AsyncStd),
 ];
 
 pub(crate) fn listener() -> Listener {
