@@ -99,9 +99,14 @@ pub enum WhenDrained {
     /// the peer sends after that is dropped. Whoever reads to the end thus comes to one, without knowing of drains.
     #[default]
     EndInput,
-    /// Nothing, but that [`DuplexStream::is_draining`] says so: for protocols that part in words of their own. What is
-    /// not at its end when the server's grace is over is aborted.
+    /// Nothing, but that [`DuplexStream::is_draining`] says so: for protocols that are soon through. What is not at its
+    /// end when the server's grace is over is aborted.
     LetRun,
+    /// As [`LetRun`](Self::LetRun), and whoever reads is told: a read that waits, or would, fails with
+    /// [`Interrupted`](std::io::ErrorKind::Interrupted), once and behind what was received. The stream goes on as before:
+    /// for protocols that part in words of their own, and read the peer's. Whatever passes an interrupted read over, as
+    /// [`read_to_end`](std::io::Read::read_to_end) does, reads on undisturbed.
+    Interrupt,
 }
 
 impl Duplex {
