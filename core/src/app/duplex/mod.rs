@@ -13,6 +13,7 @@
 mod flow;
 #[cfg(feature = "futures-io")]
 mod futures;
+mod nonblocking;
 mod pipe;
 mod stream;
 
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub(crate) use self::flow::DuplexFlow;
 use self::flow::Task;
+pub use self::nonblocking::NonblockingStream;
 use self::pipe::{Outgoing, Pipe};
 pub use self::stream::{DuplexReader, DuplexStream, DuplexWriter};
 use super::memory::Charge;
