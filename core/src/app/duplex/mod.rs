@@ -39,20 +39,17 @@ use crate::time::Instant;
 /// use anabranch_core::Lane;
 /// use anabranch_core::app::{Duplex, Http, Outcome, Request, Response, service_fn};
 /// use anabranch_core::testing::Rig;
-/// use http::{StatusCode, header};
 /// use std::io::Write;
 ///
 /// let http = Http::new(service_fn(|request: &mut Request, _| {
 ///     if !request.offers_protocol(b"greeting") {
-///         return Outcome::from(StatusCode::UPGRADE_REQUIRED);
+///         return Response::upgrade_required("greeting").into();
 ///     }
-///     let head = Response::new(StatusCode::SWITCHING_PROTOCOLS)
-///         .with_field(header::UPGRADE, header::HeaderValue::from_static("greeting"));
 ///     // On a lane's thread, which may block: the stream is a `Read` and a `Write`.
 ///     let greeting = Duplex::new(64 * 1024).on_lane(Lane::DEFAULT, |mut stream| {
 ///         let _ = writeln!(stream, "welcome");
 ///     });
-///     Outcome::duplex(head, greeting)
+///     Outcome::duplex(Response::switching_to("greeting"), greeting)
 /// }));
 ///
 /// let mut rig = Rig::connect(&http);
