@@ -104,7 +104,8 @@ pub enum WhenDrained {
     /// As [`LetRun`](Self::LetRun), and whoever reads is told: a read that waits, or would, fails with
     /// [`Interrupted`](std::io::ErrorKind::Interrupted), once and behind what was received. The stream goes on as before:
     /// for protocols that part in words of their own, and read the peer's. Whatever passes an interrupted read over, as
-    /// [`read_to_end`](std::io::Read::read_to_end) does, reads on undisturbed.
+    /// [`read_to_end`](std::io::Read::read_to_end) does, reads on undisturbed. With `futures-io` reads are not interrupted:
+    /// the task that waits is woken, and asks [`DuplexStream::is_draining`].
     Interrupt,
 }
 
