@@ -1,8 +1,8 @@
 //! WebSocket, framed by the crate `tungstenite`: one conversation, on a thread that it blocks or on none of its own.
 //!
 //! ```text
-//! cargo run -p anabranch-examples --example 07_websocket -- --model reactor    # threads, multi-reactor, staged
-//! new WebSocket("ws://127.0.0.1:8080/future")                                 # in a browser; Enter here drains
+//! cargo run -p anabranch-examples --example 07_websocket -- --model tokio   # threads, reactor, multi-reactor, staged
+//! new WebSocket("ws://127.0.0.1:8080/future")                               # in a browser; Enter here drains
 //!
 //! /thread   a lane's thread blocks on the stream: as many sockets as the lane has threads, 503 beyond
 //! /future   the connection polls it: where it would wait it is left, and called again. No thread, however many sockets
@@ -24,9 +24,8 @@ use anabranch_std::{Config, Handle, LaneConfig, Listener, host::Binding, serve_p
 use tungstenite::{Error, WebSocket};
 
 fn main() -> Result<(), Box<dyn StdError>> {
-    let model = std::env::args().skip_while(|word| word != "--model").nth(1);
-    let model = model.as_deref().unwrap_or("threads");
-    let handle = serve(model, Listener::bind("127.0.0.1:8080")?, &MemoryBudget::new(64 << 20))?;
+    let model = std::env::args().skip_while(|word| word != "--model").nth(1).unwrap_or("threads".into());
+    let handle = serve(&model, Listener::bind("127.0.0.1:8080")?, &MemoryBudget::new(64 << 20))?;
     println!("ws://{0}/thread and ws://{0}/future", handle.local_addrs()[0]);
     if stdin().read_line(&mut String::new())? > 0 {
         handle.drain(Duration::from_secs(10));
@@ -44,7 +43,8 @@ pub(crate) fn serve(model: &str, listener: Listener, memory: &MemoryBudget) -> S
         "reactor" => start(anabranch_mio::Model::Reactor, listener, memory),
         "multi-reactor" => start(anabranch_mio::Model::multi_reactor(), listener, memory),
         "staged" => start(anabranch_mio::Model::staged(), listener, memory),
-        _ => Err("--model is one of threads, reactor, multi-reactor, staged".into()),
+        "tokio" => start(anabranch_tokio::Model::tokio(), listener, memory),
+        _ => Err("--model is one of threads, reactor, multi-reactor, staged, tokio".into()),
     }
 }
 

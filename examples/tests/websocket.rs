@@ -39,6 +39,7 @@ macro_rules! under_every_model {
         model! { reactor "reactor": $($case)* }
         model! { multi_reactor "multi-reactor": $($case)* }
         model! { staged "staged": $($case)* }
+        model! { tokio "tokio": $($case)* }
     };
 }
 
