@@ -323,17 +323,6 @@ fn reader_that_waits_is_woken_to_be_interrupted_and_a_stream_at_its_end_is_not_d
     assert_eq!(read(&mut stream).unwrap(), b"");
 }
 
-#[test]
-fn read_to_the_end_passes_an_interruption_over() {
-    let (mut rig, mut stream) = open(Duplex::new(100).with_drain(WhenDrained::Interrupt));
-    rig.drain();
-    rig.read("all");
-    rig.eof();
-    let mut all = String::new();
-    stream.read_to_string(&mut all).unwrap();
-    assert_eq!(all, "all");
-}
-
 /// `AsyncRead` has no interruption: the task is woken, and asks.
 #[cfg(feature = "futures-io")]
 #[test]

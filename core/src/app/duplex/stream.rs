@@ -13,7 +13,7 @@ use crate::info::ConnectionInfo;
 ///
 /// It is a [`Read`] and a [`Write`] that block, for a thread that may (a lane's, or any other of the application's; never
 /// one that drives connections), and the same polled, for a future. With the feature `futures-io` it is an `AsyncRead` and
-/// an `AsyncWrite`; as a [`NonblockingStream`] it is for code that says `WouldBlock` for itself.
+/// an `AsyncWrite`; as a [`NonblockingStream`] it is for code that leaves at a `WouldBlock`.
 ///
 /// What the peer has sent comes first, the bytes behind its request included; then the end (`Ok(0)`), or the error that
 /// ended the connection: `ConnectionReset` by the peer, `TimedOut` by a deadline, `ConnectionAborted` by the server. Writes
