@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 
-use anabranch_core::app::{Body, BodyError, Duplex, DuplexStream, Frame, Sender};
+use anabranch_core::app::{Body, BodyError, Duplex, DuplexStream, Frame, Sender, WhenDrained};
 use anabranch_core::flow::is_finished;
 use anabranch_core::job::{JobError, Lane, Pending, job, job_with};
 use anabranch_core::{
@@ -212,9 +212,13 @@ struct Driver {
 
 impl Driver {
     fn open(capacity: usize, input: &[u8]) -> (Self, DuplexStream) {
+        Self::of(Duplex::new(capacity), input)
+    }
+
+    fn of(duplex: Duplex, input: &[u8]) -> (Self, DuplexStream) {
         let slot = Arc::new(std::sync::Mutex::new(None));
         let kept = slot.clone();
-        let takeover = Duplex::new(capacity).hand_over(move |stream| *kept.lock().unwrap() = Some(stream));
+        let takeover = duplex.hand_over(move |stream| *kept.lock().unwrap() = Some(stream));
         let flow = takeover.into_flow(ConnectionInfo::default(), Instant::ORIGIN);
         let stream = slot.lock().unwrap().take().expect("it is handed over at once");
         let driver = Self {
@@ -341,6 +345,17 @@ fn connection_that_is_lost_wakes_whoever_blocks_on_its_stream() {
         driver.flow.abort(AbortReason::Requested);
         assert_eq!(reads.join().unwrap(), Err(ErrorKind::ConnectionAborted));
         assert_eq!(writes.join().unwrap(), Err(ErrorKind::BrokenPipe));
+    });
+}
+
+#[test]
+fn drain_interrupts_a_thread_that_blocks_on_its_stream() {
+    loom::model(|| {
+        let (mut driver, mut stream) = Driver::of(Duplex::new(1).with_drain(WhenDrained::Interrupt), b"");
+        let reads = thread::spawn(move || stream.read(&mut [0]).map_err(|error| error.kind()));
+        driver.with(|flow, turn| flow.run(turn));
+        driver.with(|flow, turn| flow.drain(turn));
+        assert_eq!(reads.join().unwrap(), Err(ErrorKind::Interrupted));
     });
 }
 

@@ -14,21 +14,15 @@ use std::time::Duration;
 use anabranch_std::core::Lane;
 use anabranch_std::core::app::{Context, Duplex, DuplexStream, Outcome, Request, Response, service_fn};
 use anabranch_std::{Config, LaneConfig, Listener, serve};
-use http::StatusCode;
-use http::header::{HeaderValue, UPGRADE};
 
 const STREAMS: Lane = Lane("streams");
 
 fn upgrade(request: &mut Request, _: &mut Context<'_>) -> Outcome {
     if !request.offers_protocol(b"shout") {
-        return Response::text("offer to upgrade to: shout\n")
-            .with_status(StatusCode::UPGRADE_REQUIRED)
-            .into();
+        return Response::upgrade_required("shout").into();
     }
-    let head =
-        Response::new(StatusCode::SWITCHING_PROTOCOLS).with_field(UPGRADE, HeaderValue::from_static("shout"));
     let duplex = Duplex::new(64 * 1024).with_idle(Some(Duration::from_secs(60)));
-    Outcome::duplex(head, duplex.on_lane(STREAMS, shout))
+    Outcome::duplex(Response::switching_to("shout"), duplex.on_lane(STREAMS, shout))
 }
 
 /// Sends each line back in capitals, until the peer has shut its half or is gone.

@@ -8,3 +8,4 @@ pub mod completion;
 pub mod lent;
 pub mod outside;
 pub mod ticker;
+pub mod websocket;

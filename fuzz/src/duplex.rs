@@ -38,7 +38,7 @@ enum Operation {
 #[derive(Arbitrary, Debug)]
 struct Options {
     capacity: u8,
-    lets_run: bool,
+    when_drained: u8,
     has_idle: bool,
 }
 
@@ -65,7 +65,9 @@ struct Played {
     reader: Option<DuplexReader>,
     writer: Option<DuplexWriter>,
     capacity: usize,
-    lets_run: bool,
+    when_drained: WhenDrained,
+    /// A read that would wait is interrupted.
+    interrupts: bool,
     /// From the peer: what the reader is owed, and what it has.
     owed: usize,
     read: usize,
@@ -106,10 +108,12 @@ impl Sleeper {
 impl Played {
     fn begin(options: &Options) -> Self {
         let capacity = usize::from(options.capacity % 48) + 1;
-        let mut duplex = Duplex::new(capacity);
-        if options.lets_run {
-            duplex = duplex.with_drain(WhenDrained::LetRun);
-        }
+        let when_drained = match options.when_drained % 4 {
+            1 => WhenDrained::LetRun,
+            3 => WhenDrained::Interrupt,
+            _ => WhenDrained::EndInput,
+        };
+        let mut duplex = Duplex::new(capacity).with_drain(when_drained);
         if options.has_idle {
             duplex = duplex.with_idle(Some(Duration::from_secs(5)));
         }
@@ -120,7 +124,8 @@ impl Played {
             reader: Some(reader),
             writer: Some(writer),
             capacity,
-            lets_run: options.lets_run,
+            when_drained,
+            interrupts: false,
             owed: 0,
             read: 0,
             behind: None,
@@ -177,10 +182,11 @@ impl Played {
             Operation::Run => self.rig.run(),
             Operation::Advance(tenths) => self.rig.advance(Duration::from_millis(100 * u64::from(*tenths))),
             Operation::Drain => {
-                self.is_draining = true;
-                if !self.lets_run {
+                if self.when_drained == WhenDrained::EndInput {
                     self.behind.get_or_insert(Ok(()));
                 }
+                self.interrupts |= self.when_drained == WhenDrained::Interrupt && !self.is_draining;
+                self.is_draining = true;
                 self.rig.drain();
             }
             Operation::Abort => self.rig.abort(AbortReason::Requested),
@@ -255,8 +261,10 @@ impl Played {
             _ if max == 0 => Poll::Ready(Ok(0)),
             _ if waiting > 0 => Poll::Ready(Ok(waiting.min(max))),
             Some(behind) => Poll::Ready(behind.map(|()| 0)),
+            None if self.interrupts => Poll::Ready(Err(ErrorKind::Interrupted)),
             None => Poll::Pending,
         };
+        self.interrupts &= result != Poll::Ready(Err(ErrorKind::Interrupted));
         assert_eq!(result, expected, "a read of {max} bytes with {waiting} waiting");
         let Poll::Ready(Ok(count)) = result else { return false };
         assert_eq!(buffer[..count], numbered(self.read, count), "what the stream reads");
@@ -294,6 +302,7 @@ impl Played {
     fn check(&self) {
         if self.reader.is_some() && self.reading.sleeps() {
             assert_eq!((self.owed, self.behind), (self.read, None), "the reader sleeps over what there is");
+            assert!(!self.interrupts, "the reader sleeps over a drain");
         }
         if self.writer.is_some() && self.writing.sleeps() {
             assert!(!self.rig.is_finished(), "the writer sleeps over the end");

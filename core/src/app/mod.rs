@@ -37,7 +37,9 @@ mod upgrade;
 pub use self::http::Http;
 pub use body::{Body, BodyError, BodySource, Frame};
 pub use clock::{Clock, Sleep};
-pub use duplex::{Duplex, DuplexReader, DuplexStream, DuplexWriter, Takeover, WhenDrained};
+pub use duplex::{
+    Duplex, DuplexReader, DuplexStream, DuplexWriter, NonblockingStream, Takeover, WhenDrained,
+};
 pub use failure::Failure;
 pub use memory::{Charge, MemoryBudget};
 pub use observer::{Observer, RequestEnd, RequestLine, RequestRecord};

@@ -165,7 +165,7 @@ impl Outcome {
 
     /// Accepts the peer's `Upgrade` with 101, or its `CONNECT` with 200, and gives the connection to the flow that `into`
     /// makes; it reads first what the peer sent behind the request. For a 101, `response` names the protocol in
-    /// `Upgrade`. A peer that did not offer to switch to it is answered with 500: ask
+    /// `Upgrade`: see [`Response::switching_to`]. A peer that did not offer to switch to it is answered with 500: ask
     /// [`offers_protocol`](crate::http1::RequestHead::offers_protocol) first.
     #[must_use]
     pub fn upgrade(

@@ -1,7 +1,7 @@
 //! An answer: status, fields, body; nothing of any protocol's framing.
 
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE};
 
 use super::body::Body;
 use crate::fields::Fields;
@@ -53,6 +53,21 @@ impl Response {
     #[must_use]
     pub fn text(body: impl Into<Body>) -> Self {
         Self::typed("text/plain; charset=utf-8", body)
+    }
+
+    /// 101, the switch to `protocol` (RFC 9110 §15.2.2): for [`Outcome::upgrade`](super::Outcome::upgrade) and
+    /// [`Outcome::duplex`](super::Outcome::duplex), where the peer
+    /// [offers it](crate::http1::RequestHead::offers_protocol).
+    #[must_use]
+    pub fn switching_to(protocol: &'static str) -> Self {
+        let fields = Fields::of_one(UPGRADE, HeaderValue::from_static(protocol));
+        Self { status: StatusCode::SWITCHING_PROTOCOLS, fields, body: Body::empty() }
+    }
+
+    /// 426, for a peer that does not offer to switch to `protocol` and has to (RFC 9110 §15.5.22).
+    #[must_use]
+    pub fn upgrade_required(protocol: &'static str) -> Self {
+        Self::switching_to(protocol).with_status(StatusCode::UPGRADE_REQUIRED)
     }
 
     /// The same answer with another status.

@@ -1,9 +1,13 @@
 //! Ends: the peer's, the stream's, the clock's and the server's.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
+#[cfg(feature = "futures-io")]
+use std::pin::Pin;
+use std::task::Context;
 use std::time::Duration;
 
 use anabranch_core::app::{Duplex, WhenDrained};
+use anabranch_core::testing::CountingWaker;
 use anabranch_core::{
     AbortReason, CloseKind, CloseReason, DeadlineKind, InputEnd, ReadOperation, Waiting, WriteOperation,
     WriteResult,
@@ -105,7 +109,7 @@ fn half_that_is_dropped_ends_its_direction_alone() {
     assert_eq!(rig.next_write_operation(), WriteOperation::Close(CloseKind::Linger));
     rig.read("more");
     let mut buffer = [0; 8];
-    assert_eq!(std::io::Read::read(&mut reader, &mut buffer).unwrap(), 4);
+    assert_eq!(Read::read(&mut reader, &mut buffer).unwrap(), 4);
     rig.run();
     drop(reader);
     rig.run();
@@ -278,6 +282,65 @@ fn drain_ends_the_input_and_lets_the_stream_come_to_its_end() {
     assert_eq!(rig.written(), b"goodbye");
     rig.eof();
     assert_closed(&rig, CloseKind::Linger, CloseReason::Drained);
+}
+
+#[test]
+fn drain_may_interrupt_whoever_reads_behind_what_was_received_and_once() {
+    let (mut rig, mut stream) = open(Duplex::new(100).with_drain(WhenDrained::Interrupt));
+    rig.read("before");
+    rig.drain();
+    assert!(stream.is_draining());
+    assert_eq!(rig.next_read_operation(), ReadOperation::Read);
+    assert_eq!(read(&mut stream).unwrap(), b"before");
+    assert_error(read(&mut stream), ErrorKind::Interrupted);
+    rig.drain();
+    assert_error(read(&mut stream), ErrorKind::WouldBlock);
+    write(&mut stream, b"goodbye").unwrap();
+    rig.run();
+    assert_eq!(rig.written(), b"goodbye");
+    rig.read("farewell");
+    assert_eq!(read(&mut stream).unwrap(), b"farewell");
+    drop(stream);
+    rig.run();
+    rig.eof();
+    assert_closed(&rig, CloseKind::Linger, CloseReason::Drained);
+}
+
+#[test]
+fn reader_that_waits_is_woken_to_be_interrupted_and_a_stream_at_its_end_is_not_disturbed() {
+    let (mut rig, mut stream) = open(Duplex::new(100).with_drain(WhenDrained::Interrupt));
+    let wakes = CountingWaker::default();
+    let waker = wakes.waker();
+    let mut buffer = [0; 8];
+    assert!(stream.poll_read(&mut Context::from_waker(&waker), &mut buffer).is_pending());
+    rig.drain();
+    assert_eq!(wakes.wakes(), 1);
+    assert_error(read(&mut stream), ErrorKind::Interrupted);
+
+    let (mut rig, mut stream) = open(Duplex::new(100).with_drain(WhenDrained::Interrupt));
+    rig.eof();
+    rig.drain();
+    assert_eq!(read(&mut stream).unwrap(), b"");
+}
+
+/// `AsyncRead` has no interruption: the task is woken, and asks.
+#[cfg(feature = "futures-io")]
+#[test]
+fn task_is_woken_by_an_interrupting_drain_and_told_of_no_error() {
+    use futures_io::AsyncRead;
+    let (mut rig, mut stream) = open(Duplex::new(100).with_drain(WhenDrained::Interrupt));
+    let wakes = CountingWaker::default();
+    let waker = wakes.waker();
+    let mut context = Context::from_waker(&waker);
+    let mut buffer = [0; 8];
+    assert!(AsyncRead::poll_read(Pin::new(&mut stream), &mut context, &mut buffer).is_pending());
+    rig.drain();
+    assert_eq!((wakes.wakes(), stream.is_draining()), (1, true));
+    assert!(AsyncRead::poll_read(Pin::new(&mut stream), &mut context, &mut buffer).is_pending());
+    rig.read("x");
+    assert_eq!(wakes.wakes(), 2);
+    let (mut reader, _writer) = stream.split();
+    assert!(AsyncRead::poll_read(Pin::new(&mut reader), &mut context, &mut buffer).is_ready());
 }
 
 #[test]

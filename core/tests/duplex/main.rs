@@ -2,6 +2,7 @@
 
 mod ends;
 mod moving;
+mod nonblocking;
 mod taking_over;
 
 use std::io;

@@ -16,7 +16,6 @@ use anabranch_core::{
 };
 use bytes::BytesMut;
 use http::StatusCode;
-use http::header::{HeaderValue, UPGRADE};
 
 use crate::{assert_closed, assert_error, read};
 
@@ -28,9 +27,7 @@ struct Upgrades<F>(F);
 
 impl<F: Fn(Duplex) -> Takeover + Send + Sync + 'static> Service for Upgrades<F> {
     fn call(&self, _: &mut Request, _: &mut Context<'_>) -> Outcome {
-        let head = Response::new(StatusCode::SWITCHING_PROTOCOLS)
-            .with_field(UPGRADE, HeaderValue::from_static("echo"));
-        Outcome::duplex(head, (self.0)(Duplex::new(CAPACITY)))
+        Outcome::duplex(Response::switching_to("echo"), (self.0)(Duplex::new(CAPACITY)))
     }
 
     fn connect(&self, _: &mut Request, _: &mut Context<'_>) -> Outcome {

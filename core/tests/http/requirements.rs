@@ -274,11 +274,7 @@ const OFFER: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade
 
 #[test]
 fn upgrade_field_of_an_answer_is_named_in_connection() {
-    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| {
-        Response::text("speak lines\n")
-            .with_status(StatusCode::UPGRADE_REQUIRED)
-            .with_field(UPGRADE, value("lines"))
-    });
+    let service = service_fn(|_: &mut Request, _: &mut Context<'_>| Response::upgrade_required("lines"));
     for (request, expected) in [
         (get("/"), "upgrade"),
         (String::from("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "close, upgrade"),

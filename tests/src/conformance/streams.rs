@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use anabranch_core::Lane;
 use anabranch_core::app::{Context, Duplex, DuplexStream, Outcome, Request, Response, service_fn};
-use http::StatusCode;
-use http::header::{HeaderValue, UPGRADE};
 
 use super::model::Model;
 use super::server::Server;
@@ -26,8 +24,6 @@ fn upgrade(request: &mut Request, _: &mut Context<'_>) -> Outcome {
     if !request.offers_protocol(b"echo") {
         return Response::text("plain").into();
     }
-    let head =
-        Response::new(StatusCode::SWITCHING_PROTOCOLS).with_field(UPGRADE, HeaderValue::from_static("echo"));
     let duplex = Duplex::new(CAPACITY);
     let takeover = match request.path() {
         "/lane" => duplex.on_lane(Lane::DEFAULT, echo),
@@ -38,7 +34,7 @@ fn upgrade(request: &mut Request, _: &mut Context<'_>) -> Outcome {
             panic!("{} was asked for", "half of it");
         }),
     };
-    Outcome::duplex(head, takeover)
+    Outcome::duplex(Response::switching_to("echo"), takeover)
 }
 
 fn echo(mut stream: DuplexStream) {

@@ -373,7 +373,7 @@ impl Flow for DuplexFlow {
             return;
         }
         self.end = CloseReason::Drained;
-        self.pipe.drain();
+        self.pipe.drain(self.options.when_drained, turn.waker);
         if self.options.when_drained == WhenDrained::EndInput
             && matches!(self.reading, Reading::Open | Reading::Full)
         {

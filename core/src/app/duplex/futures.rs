@@ -1,8 +1,11 @@
 //! The stream's end, as futures-io has streams.
+//!
+//! There a read is never `Interrupted`: a drain that [interrupts](super::WhenDrained::Interrupt) wakes the task, which asks
+//! [`DuplexStream::is_draining`] before it reads on.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
@@ -16,7 +19,13 @@ macro_rules! async_read {
                 context: &mut Context<'_>,
                 into: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                self.get_mut().poll_read(context, into)
+                let end = self.get_mut();
+                loop {
+                    match end.poll_read(context, into) {
+                        Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                        result => return result,
+                    }
+                }
             }
         }
     )* };

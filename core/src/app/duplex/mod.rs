@@ -13,6 +13,7 @@
 mod flow;
 #[cfg(feature = "futures-io")]
 mod futures;
+mod nonblocking;
 mod pipe;
 mod stream;
 
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub(crate) use self::flow::DuplexFlow;
 use self::flow::Task;
+pub use self::nonblocking::NonblockingStream;
 use self::pipe::{Outgoing, Pipe};
 pub use self::stream::{DuplexReader, DuplexStream, DuplexWriter};
 use super::memory::Charge;
@@ -37,20 +39,17 @@ use crate::time::Instant;
 /// use anabranch_core::Lane;
 /// use anabranch_core::app::{Duplex, Http, Outcome, Request, Response, service_fn};
 /// use anabranch_core::testing::Rig;
-/// use http::{StatusCode, header};
 /// use std::io::Write;
 ///
 /// let http = Http::new(service_fn(|request: &mut Request, _| {
 ///     if !request.offers_protocol(b"greeting") {
-///         return Outcome::from(StatusCode::UPGRADE_REQUIRED);
+///         return Response::upgrade_required("greeting").into();
 ///     }
-///     let head = Response::new(StatusCode::SWITCHING_PROTOCOLS)
-///         .with_field(header::UPGRADE, header::HeaderValue::from_static("greeting"));
 ///     // On a lane's thread, which may block: the stream is a `Read` and a `Write`.
 ///     let greeting = Duplex::new(64 * 1024).on_lane(Lane::DEFAULT, |mut stream| {
 ///         let _ = writeln!(stream, "welcome");
 ///     });
-///     Outcome::duplex(head, greeting)
+///     Outcome::duplex(Response::switching_to("greeting"), greeting)
 /// }));
 ///
 /// let mut rig = Rig::connect(&http);
@@ -99,9 +98,15 @@ pub enum WhenDrained {
     /// the peer sends after that is dropped. Whoever reads to the end thus comes to one, without knowing of drains.
     #[default]
     EndInput,
-    /// Nothing, but that [`DuplexStream::is_draining`] says so: for protocols that part in words of their own. What is
-    /// not at its end when the server's grace is over is aborted.
+    /// Nothing, but that [`DuplexStream::is_draining`] says so: for protocols that are soon through. What is not at its
+    /// end when the server's grace is over is aborted.
     LetRun,
+    /// As [`LetRun`](Self::LetRun), and whoever reads is told: a read that waits, or would, fails with
+    /// [`Interrupted`](std::io::ErrorKind::Interrupted), once and behind what was received. The stream goes on as before:
+    /// for protocols that part in words of their own, and read the peer's. Whatever passes an interrupted read over, as
+    /// [`read_to_end`](std::io::Read::read_to_end) does, reads on undisturbed. With `futures-io` reads are not interrupted:
+    /// the task that waits is woken, and asks [`DuplexStream::is_draining`].
+    Interrupt,
 }
 
 impl Duplex {

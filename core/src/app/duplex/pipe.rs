@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::sync::PoisonError;
 
+use super::WhenDrained;
 use crate::info::ConnectionInfo;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -38,7 +39,7 @@ struct State {
     /// All that was written and did not reach the transport.
     unsent: usize,
     work: Work,
-    draining: bool,
+    drain: Drain,
     /// Ends that block at present.
     blocked: usize,
     flow: Option<Waker>,
@@ -74,6 +75,15 @@ enum Work {
     Pending,
 }
 
+/// Whether the server drains.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Drain {
+    No,
+    /// It does, and the next read that would wait is interrupted.
+    Interrupts,
+    Known,
+}
+
 /// What the connection finds in its turn.
 pub(super) struct Collected {
     pub(super) written: Vec<u8>,
@@ -102,7 +112,7 @@ impl Pipe {
             written: Vec::new(),
             unsent: 0,
             work: Work::None,
-            draining: false,
+            drain: Drain::No,
             blocked: 0,
             flow: None,
             reader: None,
@@ -202,7 +212,7 @@ impl Pipe {
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.lock().draining
+        self.lock().drain != Drain::No
     }
 
     // ---- the job's side ----
@@ -269,9 +279,18 @@ impl Pipe {
         }
     }
 
-    /// The server drains.
-    pub(super) fn drain(&self) {
-        self.lock().draining = true;
+    /// The server drains: whoever waits for bytes is interrupted, if that is wanted, once.
+    pub(super) fn drain(&self, when_drained: WhenDrained, own: &Waker) {
+        let mut state = self.lock();
+        if state.drain != Drain::No {
+            return;
+        }
+        state.drain = Drain::Known;
+        if when_drained == WhenDrained::Interrupt {
+            state.drain = Drain::Interrupts;
+            let tell = state.tell_reader();
+            self.release(state, tell, Some(own));
+        }
     }
 
     /// `count` of the bytes that were written reached the transport.
@@ -335,6 +354,10 @@ impl State {
         }
         if self.received.is_empty() {
             return match self.incoming {
+                Incoming::Open | Incoming::Full if self.drain == Drain::Interrupts => {
+                    self.drain = Drain::Known;
+                    Some(Err(ErrorKind::Interrupted.into()))
+                }
                 Incoming::Open | Incoming::Full => None,
                 Incoming::Ended | Incoming::Declined => Some(Ok(0)),
                 Incoming::Broken(kind) => Some(Err(kind.into())),

@@ -5,6 +5,7 @@ use core::task::{Context, Poll};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use super::NonblockingStream;
 use super::pipe::{Outgoing, Pipe};
 use crate::info::ConnectionInfo;
 
@@ -12,7 +13,7 @@ use crate::info::ConnectionInfo;
 ///
 /// It is a [`Read`] and a [`Write`] that block, for a thread that may (a lane's, or any other of the application's; never
 /// one that drives connections), and the same polled, for a future. With the feature `futures-io` it is an `AsyncRead` and
-/// an `AsyncWrite`.
+/// an `AsyncWrite`; as a [`NonblockingStream`] it is for code that leaves at a `WouldBlock`.
 ///
 /// What the peer has sent comes first, the bytes behind its request included; then the end (`Ok(0)`), or the error that
 /// ended the connection: `ConnectionReset` by the peer, `TimedOut` by a deadline, `ConnectionAborted` by the server. Writes
@@ -49,6 +50,12 @@ impl DuplexStream {
     #[must_use]
     pub fn split(self) -> (DuplexReader, DuplexWriter) {
         (self.reader, self.writer)
+    }
+
+    /// The same, for code that leaves where it would have to wait: see [`NonblockingStream`].
+    #[must_use]
+    pub fn nonblocking(self) -> NonblockingStream {
+        NonblockingStream::new(self)
     }
 
     /// As [`DuplexReader::poll_read`].
