@@ -65,6 +65,7 @@ fn peer_with_a_thousand_requests_waiting_lets_others_between() {
 fn peer_that_sends_without_end_lets_others_between() {
     for model in ONE_THREAD {
         let mut config = Config::new(model);
+        // However much is poured until the others are through.
         config.http.limits.max_body_bytes = u64::MAX;
         let server = Server::start(
             &config,
