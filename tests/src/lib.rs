@@ -1,5 +1,6 @@
 //! What spans crates: two tiny drivers that keep the shape of `Flow` honest, beside the bindings proper.
 
+pub mod axum_app;
 pub mod book;
 pub mod faults;
 pub mod kit;

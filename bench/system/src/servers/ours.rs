@@ -28,7 +28,12 @@ pub(super) fn reactor(place: &Place) -> io::Result<()> {
 }
 
 pub(super) fn multi_reactor(place: &Place) -> io::Result<()> {
-    event_driven(Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }, place)
+    multi_reactor_of(place, service())
+}
+
+/// The same model with another service.
+pub(super) fn multi_reactor_of(place: &Place, service: impl Service) -> io::Result<()> {
+    serve_events(Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }, place, service)
 }
 
 pub(super) fn reactor_pool(place: &Place) -> io::Result<()> {
@@ -52,7 +57,11 @@ fn threads_of(place: &Place) -> NonZeroUsize {
 }
 
 fn event_driven(model: Mio, place: &Place) -> io::Result<()> {
-    anabranch_mio::serve(&config(model), [listener(place)?], service())?.wait();
+    serve_events(model, place, service())
+}
+
+fn serve_events(model: Mio, place: &Place, service: impl Service) -> io::Result<()> {
+    anabranch_mio::serve(&config(model), [listener(place)?], service)?.wait();
     Ok(())
 }
 
