@@ -16,7 +16,7 @@ use anabranch_core::app::{Context, Outcome, Request, Response};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::body::RequestBody;
-use crate::request::http_request;
+use crate::request::{Unfit, http_request};
 use crate::response::{self, Slot, Surroundings, to_fields};
 use crate::runtime::Inside;
 use crate::service::{HttpService, Shared};
@@ -50,13 +50,13 @@ const KEPT_FIELDS: usize = 64;
 impl<S: HttpService> Unpin for Call<S> {}
 
 impl<S: HttpService> Call<S> {
-    /// Makes `request` into what the service is called with; or says what it is answered with instead.
+    /// Makes `request` into what the service is called with.
     pub(crate) fn begin(
         shared: &Arc<Shared<S>>,
         request: &mut Request,
         body: RequestBody,
         context: &mut Context<'_>,
-    ) -> Result<Box<Self>, Response> {
+    ) -> Result<Box<Self>, Unfit> {
         let mut call = match context.pool().take::<Self>() {
             Some(spare) if Arc::ptr_eq(&spare.shared, shared) => spare,
             _ => Box::new(Self::new(shared)),

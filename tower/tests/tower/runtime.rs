@@ -41,7 +41,7 @@ impl Watched {
     }
 
     /// Pending at first, so that what is polled is polled by whoever waits for it.
-    fn poll_twice(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_twice(&mut self, context: &Context<'_>) -> Poll<()> {
         self.look();
         self.polls += 1;
         context.waker().wake_by_ref();
