@@ -19,3 +19,8 @@ pub struct Embed;
 #[doc = include_str!("../../docs/routing.md")]
 #[derive(Clone, Copy, Debug)]
 pub struct Routing;
+
+/// `docs/tower.md`.
+#[doc = include_str!("../../docs/tower.md")]
+#[derive(Clone, Copy, Debug)]
+pub struct Tower;

@@ -1,6 +1,7 @@
 //! What spans crates: one conformance suite and one set of recorded conversations for every model, two tiny drivers that keep
 //! the shape of `Flow` honest beside the bindings proper, and deliberate faults.
 
+pub mod axum_app;
 pub mod book;
 pub mod faults;
 pub mod kit;

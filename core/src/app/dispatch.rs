@@ -152,7 +152,7 @@ impl<S: Service> Serve<S> {
         &mut self,
         id: ExchangeId,
         clock: &mut Option<Clock>,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
         handler: impl FnOnce(&S, &mut Context<'_>) -> Outcome,
     ) -> Result<Outcome, Panicked> {
         let mut context = Context {
@@ -162,6 +162,8 @@ impl<S: Service> Serve<S> {
             exchange: id,
             clock,
             now: turn.now,
+            waker: turn.waker,
+            pool: turn.pool,
         };
         let service = &self.shared.service;
         catch_unwind(AssertUnwindSafe(|| handler(service, &mut context))).map_err(|_| Panicked)

@@ -6,7 +6,7 @@ use super::body::{Body, Inner};
 use super::clock::Clock;
 use super::duplex::DuplexFlow;
 use super::memory::{Charge, MemoryBudget};
-use super::outcome::{AfterHandler, CollectHandler, ResponseFuture};
+use super::outcome::{AfterHandler, CollectHandler, OutcomeFuture};
 use super::parse::Parsing;
 use super::pipe::Feed;
 use super::request::Request;
@@ -46,7 +46,7 @@ pub(crate) enum Stage {
     /// A point in time.
     Waiting { until: Instant, then: AfterHandler },
     /// A future.
-    Awaiting(ResponseFuture),
+    Awaiting(OutcomeFuture),
     /// A thread for the job that takes the connection over.
     TakingOver(Box<TakingOver>),
     /// A job's result.

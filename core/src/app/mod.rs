@@ -44,8 +44,8 @@ pub use failure::Failure;
 pub use memory::{Charge, MemoryBudget};
 pub use observer::{Observer, RequestEnd, RequestLine, RequestRecord};
 pub use outcome::{
-    After, AfterHandler, Collect, CollectHandler, Defer, Deferred, DeferredWork, MakeFlow, Outcome, Reply,
-    ResponseFuture, StreamHandler, Upgrade,
+    After, AfterHandler, Collect, CollectHandler, Defer, Deferred, DeferredWork, MakeFlow, Outcome,
+    OutcomeFuture, Reply, StreamHandler, Upgrade,
 };
 pub use parse::{BodyParser, Parse, ParseError};
 pub use pipe::{Incoming, Sender, TrySendError};

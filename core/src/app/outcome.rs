@@ -28,7 +28,7 @@ use crate::time::Instant;
 /// | [`stream`](Self::stream) | again, with a body that still comes | uploads, echoes |
 /// | [`defer`](Self::defer) | on a lane's threads | whatever blocks or computes long |
 /// | [`after`](Self::after) | again, later | delays, without holding a thread |
-/// | [`future`](Self::future) | as a future, polled on the connection's thread | whatever awaits |
+/// | [`future`](Self::future) | as a future, polled on the connection's thread; ends in any outcome | whatever awaits |
 /// | [`upgrade`](Self::upgrade) | once; then another protocol has the connection | WebSocket, CONNECT |
 /// | [`duplex`](Self::duplex) | once; then a thread, a future or somebody else has it as a stream | the same, with code that reads and writes |
 #[non_exhaustive]
@@ -46,7 +46,7 @@ pub enum Outcome {
     /// See [`Outcome::after`].
     After(After),
     /// See [`Outcome::future`].
-    Await(ResponseFuture),
+    Await(OutcomeFuture),
     /// See [`Outcome::upgrade`].
     Upgrade(Box<Upgrade>),
 }
@@ -59,8 +59,8 @@ pub type StreamHandler = Box<dyn FnOnce(&mut Request, Incoming, &mut Context<'_>
 pub type AfterHandler = Box<dyn FnOnce(&mut Request, &mut Context<'_>) -> Outcome + Send>;
 /// Work for a lane.
 pub type DeferredWork = Box<dyn FnOnce(Deferred) + Send>;
-/// A future that makes the answer.
-pub type ResponseFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+/// A future that says what is to be done.
+pub type OutcomeFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// Makes the flow that takes a connection over.
 pub type MakeFlow = Box<dyn FnOnce(ConnectionInfo, Instant) -> Box<dyn Flow> + Send>;
 
@@ -156,10 +156,11 @@ impl Outcome {
         Self::After(After { duration, then })
     }
 
-    /// Awaits the answer. The future is polled on the connection's thread, under every model: no runtime is needed, unless
-    /// it asks for one itself. It owns what it needs: see [`Request::detach`], [`Context::clock`].
+    /// Awaits the answer, or any other outcome: an upgrade may be decided upon while something else is awaited. The future is
+    /// polled on the connection's thread, under every model: no runtime is needed, unless it asks for one itself. It owns what
+    /// it needs: see [`Request::detach`], [`Context::clock`].
     #[must_use]
-    pub fn future<R: Into<Response>>(future: impl Future<Output = R> + Send + 'static) -> Self {
+    pub fn future<R: Into<Self>>(future: impl Future<Output = R> + Send + 'static) -> Self {
         Self::Await(Box::pin(async move { future.await.into() }))
     }
 

@@ -64,10 +64,10 @@ impl<S: Service> Serve<S> {
             Stage::Awaiting(mut future) => {
                 let mut context = TaskContext::from_waker(turn.waker);
                 match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
-                    Ok(Poll::Ready(response)) => {
+                    Ok(Poll::Ready(outcome)) => {
                         // What the future still held of the body is given up before the answer is framed.
                         drop(future);
-                        self.answer(response, turn);
+                        self.proceed(outcome, turn);
                         true
                     }
                     Ok(Poll::Pending) => {

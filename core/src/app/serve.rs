@@ -5,9 +5,9 @@
 //!   Request ──► service.call ──► Outcome ─┬─ Reply ────────────────────────────► answer, in place
 //!                                         ├─ Collect ── body whole ──► then ──►┐
 //!                                         ├─ Stream ─── body begins ─► then ──►┤ Outcome again
-//!                                         ├─ After ──── time passed ─► then ──►┘
+//!                                         ├─ After ──── time passed ─► then ──►┤
+//!                                         ├─ Await ──── future ───────────────►┘
 //!                                         ├─ Defer ──── job ──► slot ──────────► answer
-//!                                         ├─ Await ──── future ────────────────► answer
 //!                                         └─ Upgrade ── 101, 200 ──────────────► another flow
 //! ```
 

@@ -1,6 +1,7 @@
 //! The application: a service is called with each request and says what is to be done.
 
 use core::fmt;
+use core::task::Waker;
 use std::sync::Arc;
 
 use http::{Extensions, StatusCode};
@@ -14,6 +15,7 @@ use crate::fields::Fields;
 use crate::http1::{Connection, Misuse};
 use crate::info::{ConnectionInfo, ExchangeId};
 use crate::time::Instant;
+use crate::turn::Pool;
 
 /// An application, written once, run under every concurrency model. Shared by all of a server's threads.
 ///
@@ -117,6 +119,8 @@ pub struct Context<'a> {
     pub(crate) exchange: ExchangeId,
     pub(crate) clock: &'a mut Option<Clock>,
     pub(crate) now: Instant,
+    pub(crate) waker: &'a Waker,
+    pub(crate) pool: &'a mut Pool,
 }
 
 impl Context<'_> {
@@ -141,6 +145,19 @@ impl Context<'_> {
     #[must_use]
     pub fn clock(&mut self) -> Clock {
         self.clock.get_or_insert_with(|| Clock::new(self.now)).clone()
+    }
+
+    /// What has the connection run again when it is woken: for futures that are polled here and now, since most are ready at
+    /// once, and handed over as an [`Outcome::Await`] where they are not.
+    #[must_use]
+    pub const fn waker(&self) -> &Waker {
+        self.waker
+    }
+
+    /// Spare state of the driver's thread: what a handler gives back, the next request's handler finds, whichever connection
+    /// that is of. Never anything of the peer's.
+    pub const fn pool(&mut self) -> &mut Pool {
+        self.pool
     }
 
     /// Sends an interim answer before the final one, such as `103 Early Hints` with `Link` fields (RFC 8297). What cannot be

@@ -26,6 +26,7 @@ mod parse;
 mod receive;
 mod refusal;
 mod scan;
+mod share;
 mod state;
 #[cfg(feature = "sweep")]
 mod sweep;
@@ -42,3 +43,4 @@ pub use misuse::Misuse;
 #[cfg(feature = "testing")]
 pub(crate) use parse::read_both_ways;
 pub use refusal::{ChunkFault, FieldFault, LineFault, Refusal};
+pub use share::SharedHead;

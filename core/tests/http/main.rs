@@ -19,6 +19,7 @@ mod machine;
 mod memory;
 mod persistence;
 mod pipelining;
+mod polling;
 mod properties;
 mod requirements;
 mod routing;

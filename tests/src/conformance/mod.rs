@@ -22,6 +22,7 @@ mod limits;
 mod methods;
 mod model;
 mod refusals;
+mod routers;
 mod routes;
 mod server;
 mod stopping;
@@ -196,6 +197,16 @@ macro_rules! all_cases {
                 commit_over_the_limit_is_refused
                 commit_in_pieces_is_the_same_commit
                 paths_of_commits_are_told_their_methods
+            }
+            routers {
+                router_gives_the_same_bytes
+                router_limits_what_it_takes_whole_and_not_what_it_streams
+                router_streams_both_ways_at_once
+                router_passes_on_what_has_come
+                router_holds_up_a_sender_that_does_not_read
+                router_that_fails_costs_its_own_connection
+                router_knows_the_connection
+                router_hands_over_an_upgraded_connection
             }
             until_close {
                 answer_that_breaks_off_ends_with_a_reset_where_nothing_else_tells

@@ -17,12 +17,13 @@ use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 
 use super::{Engine, Sink};
 use crate::scenario::{HELLO, Scenario};
 
 type Body = Either<Full<Bytes>, Incoming>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let (media_type, body) = match request.uri().path() {
@@ -125,10 +126,25 @@ pub struct Hyper {
 
 impl Hyper {
     pub fn new() -> Self {
+        Self::serving(service_fn(answer))
+    }
+
+    /// The same for another application.
+    pub fn serving<B>(
+        service: impl Service<
+            Request<Incoming>,
+            Response = Response<B>,
+            Error: Into<BoxError>,
+            Future: 'static,
+        > + 'static,
+    ) -> Self
+    where
+        B: hyper::body::Body<Error: Into<BoxError>> + 'static,
+    {
         let pipe = Rc::new(RefCell::new(Pipe::default()));
         let mut builder = http1::Builder::new();
         builder.header_read_timeout(None).pipeline_flush(true);
-        let connection = builder.serve_connection(Memory(Rc::clone(&pipe)), service_fn(answer));
+        let connection = builder.serve_connection(Memory(Rc::clone(&pipe)), service);
         let woken = Arc::new(Woken::default());
         Self { waker: Waker::from(Arc::clone(&woken)), woken, pipe, connection: Box::pin(connection) }
     }

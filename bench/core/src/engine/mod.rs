@@ -1,6 +1,7 @@
 //! The engines: each takes the bytes of a conversation in, calls the same small application, and gives the answers' bytes
 //! out; none touches a socket.
 
+pub mod axum;
 mod http_net;
 mod httparse;
 mod hyper;
@@ -30,10 +31,22 @@ pub enum EngineKind {
     Httparse,
     HttpNet,
     Hyper,
+    /// An axum `Router` on ours.
+    Tower,
+    /// The same on hyper.
+    Axum,
 }
 
 impl EngineKind {
-    pub const ALL: [Self; 5] = [Self::Ours, Self::OursTurn, Self::Httparse, Self::HttpNet, Self::Hyper];
+    pub const ALL: [Self; 7] = [
+        Self::Ours,
+        Self::OursTurn,
+        Self::Httparse,
+        Self::HttpNet,
+        Self::Hyper,
+        Self::Tower,
+        Self::Axum,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,6 +55,8 @@ impl EngineKind {
             Self::Httparse => "httparse",
             Self::HttpNet => "http-net",
             Self::Hyper => "hyper",
+            Self::Tower => "tower",
+            Self::Axum => "axum",
         }
     }
 
@@ -52,6 +67,8 @@ impl EngineKind {
             Self::Httparse => Box::new(httparse::Parser),
             Self::HttpNet => Box::new(http_net::HttpNet::new()),
             Self::Hyper => Box::new(hyper::Hyper::new()),
+            Self::Tower => Box::new(axum::on_ours()),
+            Self::Axum => Box::new(axum::on_hyper()),
         }
     }
 }

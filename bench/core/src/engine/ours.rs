@@ -95,8 +95,13 @@ pub struct ByHand {
 
 impl ByHand {
     pub fn new() -> Self {
+        Self::with(&protocol())
+    }
+
+    /// The same for another application.
+    pub fn with(protocol: &impl Protocol) -> Self {
         let thread = Thread::new();
-        let flow = thread.connect(&protocol());
+        let flow = thread.connect(protocol);
         Self { thread, flow }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SERVER};
+use http::header::{CONTENT_TYPE, HeaderValue, SERVER};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -37,7 +37,7 @@ pub(super) fn hyper_local(place: &Place) -> io::Result<()> {
     })
 }
 
-fn tokio_threads(place: &Place) -> io::Result<tokio::runtime::Runtime> {
+pub(super) fn tokio_threads(place: &Place) -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(place.threads).enable_io().build()
 }
 
@@ -65,34 +65,6 @@ async fn answer(
 
 fn hello() -> UnsyncBoxBody<Bytes, hyper::Error> {
     Full::new(Bytes::from_static(HELLO.as_bytes())).map_err(|never| match never {}).boxed_unsync()
-}
-
-pub(super) fn axum(place: &Place) -> io::Result<()> {
-    use axum::body::Body;
-    use axum::http::{HeaderMap, Request};
-    use axum::routing::{get, post};
-
-    async fn deferred() -> &'static str {
-        tokio::task::spawn_blocking(|| HELLO).await.unwrap_or_default()
-    }
-
-    async fn echo(request: Request<Body>) -> (HeaderMap, Body) {
-        let mut headers = HeaderMap::new();
-        if let Some(length) = request.headers().get(CONTENT_LENGTH) {
-            headers.insert(CONTENT_LENGTH, length.clone());
-        }
-        (headers, request.into_body())
-    }
-
-    let app = axum::Router::new()
-        .route("/plaintext", get(|| async { HELLO }))
-        .route("/deferred", get(deferred))
-        .route("/echo", post(echo))
-        .layer(axum::extract::DefaultBodyLimit::disable());
-    tokio_threads(place)?.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(place.listen()?)?;
-        axum::serve(listener, app).await
-    })
 }
 
 pub(super) fn actix(place: &Place) -> io::Result<()> {

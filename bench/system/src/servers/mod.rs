@@ -1,5 +1,6 @@
 //! The servers: ours by model, and their peers. Each answers `/plaintext` and `/deferred`, and echoes what is posted.
 
+mod axum;
 mod blocking;
 mod events;
 mod nginx;
@@ -119,6 +120,13 @@ pub static ENGINES: &[Engine] = &[
         ours::async_std,
     ),
     within(
+        "tower",
+        "ours: the axum `Router` of `axum`, on a loop a thread, without a runtime",
+        Kind::Ours,
+        &[Pipeline, Echo, Stream, Close, Hold, Share, Scale],
+        axum::tower,
+    ),
+    within(
         "khttp",
         "a thread a connection, SIMD parsing, nothing above HTTP",
         Kind::Blocking,
@@ -148,7 +156,7 @@ pub static ENGINES: &[Engine] = &[
         events::hyper_local,
     ),
     within("actix-http", "actix-http: a loop a core", Kind::Events, EVENTS, events::actix),
-    within("axum", "axum, as it comes, on tokio's multi-thread runtime", Kind::Events, EVENTS, events::axum),
+    within("axum", "axum, as it comes, on tokio's multi-thread runtime", Kind::Events, EVENTS, axum::axum),
     within(
         "may-minihttp",
         "coroutines on may: fast, and little of HTTP",

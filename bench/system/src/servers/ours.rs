@@ -31,7 +31,12 @@ pub(super) fn reactor(place: &Place) -> io::Result<()> {
 }
 
 pub(super) fn multi_reactor(place: &Place) -> io::Result<()> {
-    serve(Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }, place)
+    multi_reactor_of(place, service())
+}
+
+/// The same model with another service.
+pub(super) fn multi_reactor_of(place: &Place, service: impl Service) -> io::Result<()> {
+    serve_with(Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }, place, service)
 }
 
 pub(super) fn reactor_pool(place: &Place) -> io::Result<()> {
@@ -72,7 +77,11 @@ fn threads_of(place: &Place) -> NonZeroUsize {
 }
 
 fn serve(model: impl Binding, place: &Place) -> io::Result<()> {
-    anabranch_std::serve(&config(model), [listener(place)?], service())?.wait();
+    serve_with(model, place, service())
+}
+
+fn serve_with(model: impl Binding, place: &Place, service: impl Service) -> io::Result<()> {
+    anabranch_std::serve(&config(model), [listener(place)?], service)?.wait();
     Ok(())
 }
 
