@@ -45,6 +45,8 @@
 //! answered with 503. What awaits is an [`Outcome::future`](anabranch_core::app::Outcome::future), which may use tokio's
 //! timers and sockets: it is polled within the runtime.
 //!
+//! A tower service, such as an axum `Router`, is served by `serve_tower` (feature `tower`, on by default).
+//!
 //! # Memory, timers, cancellation
 //!
 //! A connection is a task, a socket and, from its first deadline on, a sleep, which is set anew only when a deadline moves
@@ -57,6 +59,8 @@ mod alarm;
 mod config;
 mod models;
 mod socket;
+#[cfg(feature = "tower")]
+mod tower;
 
 pub use alarm::SleepAlarm;
 pub use anabranch_core as core;
@@ -66,6 +70,8 @@ pub use anabranch_std::{
 };
 pub use config::{Config, Model};
 pub use socket::{Door, SocketWire};
+#[cfg(feature = "tower")]
+pub use tower::serve_tower;
 
 /// The README's example is compiled like any other.
 #[cfg(doctest)]

@@ -6,9 +6,14 @@
 //! curl -T Cargo.lock -X POST http://127.0.0.1:8080/shout
 //! ```
 
-use anabranch_mio::{Model as Mio, Ownership};
+use std::io;
+
+use anabranch_async_std::Model as Async;
+use anabranch_mio::Model as Mio;
 use anabranch_std::core::ConnectionInfo;
-use anabranch_std::{Config, Handle, ListenOptions, Listener, Model, Reuse};
+use anabranch_std::host::Binding;
+use anabranch_std::{Config, Handle, ListenOptions, Listener, Model as Std, Reuse};
+use anabranch_tokio::Model as Tokio;
 use anabranch_tower::Tower;
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
@@ -37,34 +42,28 @@ async fn shout(body: Body) -> Body {
     Body::from_stream(pieces.map(|piece| piece.map(|data| Bytes::from(data.to_ascii_uppercase()))))
 }
 
-fn serve(model: &str, router: Tower<Router>) -> std::io::Result<Handle> {
+fn serve(model: &str, router: Tower<Router>) -> io::Result<Handle> {
     match model {
-        "single" => blocking(Model::Single, router),
-        "threads" => blocking(Model::Threads, router),
-        "pool" => blocking(Model::pool(), router),
-        "reactor" => events(Mio::Reactor, router),
-        "multi-reactor" => events(Mio::multi_reactor(), router),
-        "reactor-pool" => events(Mio::reactor_pool(), router),
-        "staged" => events(Mio::staged(), router),
-        "staged-shared" => match Mio::staged() {
-            Mio::Staged { acceptors, network, .. } => {
-                events(Mio::Staged { acceptors, network, ownership: Ownership::Shared }, router)
-            }
-            other => events(other, router),
-        },
-        other => Err(std::io::Error::other(format!("there is no model `{other}`"))),
+        "single" => on(Std::Single, router),
+        "threads" => on(Std::Threads, router),
+        "pool" => on(Std::pool(), router),
+        "reactor" => on(Mio::Reactor, router),
+        "multi-reactor" => on(Mio::multi_reactor(), router),
+        "reactor-pool" => on(Mio::reactor_pool(), router),
+        "staged" => on(Mio::staged(), router),
+        "tokio" => on(Tokio::tokio(), router),
+        "tokio-local" => on(Tokio::tokio_local(), router),
+        "smol" => on(Async::smol(), router),
+        "async-std" => on(Async::AsyncStd, router),
+        other => Err(io::Error::other(format!("there is no model `{other}`"))),
     }
 }
 
-fn blocking(model: Model, router: Tower<Router>) -> std::io::Result<Handle> {
-    anabranch_std::serve(&Config::new(model), [Listener::bind("127.0.0.1:8080")?], router)
-}
-
-fn events(model: Mio, router: Tower<Router>) -> std::io::Result<Handle> {
+fn on(model: impl Binding, router: Tower<Router>) -> io::Result<Handle> {
     let mut options = ListenOptions::default();
     options.reuse_port = Reuse::Allowed;
     let listener = Listener::bind_with("127.0.0.1:8080", &options)?;
-    anabranch_mio::serve(&anabranch_mio::Config::new(model), [listener], router)
+    anabranch_std::serve(&Config::new(model), [listener], router)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

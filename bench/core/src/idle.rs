@@ -42,10 +42,7 @@ fn ours_idle(scenario: &Scenario, kind: EngineKind, protocol: &impl Protocol) ->
     });
     let handle = size_of_val(&connections[0]);
     black_box(&connections);
-    Idle {
-        engine: kind.name(),
-        bytes: allocated.live as f64 / CONNECTIONS as f64 + handle as f64,
-    }
+    Idle { engine: kind.name(), bytes: allocated.live as f64 / CONNECTIONS as f64 + handle as f64 }
 }
 
 fn peer_idle(scenario: &Scenario, kind: EngineKind) -> Idle {

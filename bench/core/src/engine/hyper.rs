@@ -131,12 +131,8 @@ impl Hyper {
 
     /// The same for another application.
     pub fn serving<B>(
-        service: impl Service<
-            Request<Incoming>,
-            Response = Response<B>,
-            Error: Into<BoxError>,
-            Future: 'static,
-        > + 'static,
+        service: impl Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: 'static>
+        + 'static,
     ) -> Self
     where
         B: hyper::body::Body<Error: Into<BoxError>> + 'static,

@@ -38,15 +38,8 @@ pub enum EngineKind {
 }
 
 impl EngineKind {
-    pub const ALL: [Self; 7] = [
-        Self::Ours,
-        Self::OursTurn,
-        Self::Httparse,
-        Self::HttpNet,
-        Self::Hyper,
-        Self::Tower,
-        Self::Axum,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Ours, Self::OursTurn, Self::Httparse, Self::HttpNet, Self::Hyper, Self::Tower, Self::Axum];
 
     pub const fn name(self) -> &'static str {
         match self {

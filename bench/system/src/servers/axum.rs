@@ -33,6 +33,12 @@ pub(super) fn tower(place: &Place) -> io::Result<()> {
     ours::multi_reactor_of(place, anabranch_tower::service(app))
 }
 
+/// On tokio's multi-thread runtime, as `axum` itself.
+pub(super) fn tokio_tower(place: &Place) -> io::Result<()> {
+    let app: Router = router().with_state(());
+    ours::tokio_of(place, anabranch_tower::service(app))
+}
+
 fn router() -> Router {
     async fn echo(request: Request<Body>) -> (HeaderMap, Body) {
         let mut headers = HeaderMap::new();

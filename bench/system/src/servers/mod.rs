@@ -120,6 +120,13 @@ pub static ENGINES: &[Engine] = &[
         ours::async_std,
     ),
     within(
+        "tokio-tower",
+        "ours: the axum `Router` of `axum`, on tokio's multi-thread runtime",
+        Kind::Ours,
+        &[Pipeline, Echo, Stream, Close, Hold, Share, Scale],
+        axum::tokio_tower,
+    ),
+    within(
         "tower",
         "ours: the axum `Router` of `axum`, on a loop a thread, without a runtime",
         Kind::Ours,

@@ -48,7 +48,12 @@ pub(super) fn staged(place: &Place) -> io::Result<()> {
 }
 
 pub(super) fn tokio(place: &Place) -> io::Result<()> {
-    serve(Tokio::Tokio { workers: threads_of(place) }, place)
+    tokio_of(place, service())
+}
+
+/// The same model with another service.
+pub(super) fn tokio_of(place: &Place, service: impl Service) -> io::Result<()> {
+    serve_with(Tokio::Tokio { workers: threads_of(place) }, place, service)
 }
 
 pub(super) fn tokio_local(place: &Place) -> io::Result<()> {
