@@ -256,7 +256,7 @@ impl Connection {
     /// A body that nobody wants does not come as it was declared: that harms no answer, but the connection ends with it.
     pub(super) fn lose_dropped(&mut self, reason: CloseReason, now: Instant) {
         self.reason.get_or_insert(reason);
-        self.state.drop_rest();
+        self.state.lose_rest();
         if self.input_ended {
             self.state.input_closed();
         }

@@ -11,7 +11,7 @@
 //!               Head      ──► Lingering  refuse
 //!               Head      ──► Closed     end
 //!               Body      ──► Done       request_complete
-//!               Body      ──► Lingering  drop_rest, refuse
+//!               Body      ──► Lingering  drop_rest, lose_rest, refuse
 //!               Body      ──► Closed     end, reset
 //!               Done      ──► Idle       settle
 //!               Done      ──► Lingering  drop_rest, refuse, settle
@@ -103,6 +103,7 @@ pub(crate) enum Said {
     AnswerComplete,
     Refuse,
     DropRest,
+    LoseRest,
     Switch,
     Settle,
     SettleWithLeftover,
@@ -159,6 +160,7 @@ impl State {
                 self.persists(WeEnd).receives(R::Lingering)
             }
             (Said::DropRest, _, S::Owed | S::Body) => self.persists(WeEnd),
+            (Said::LoseRest, R::Body, _) => self.receives(R::Lingering),
 
             (Said::Settle | Said::SettleWithLeftover, R::Done, S::Done) => match (said, persistence) {
                 (_, Persist) => self.receives(R::Idle).sends(S::Idle),
@@ -284,6 +286,12 @@ impl State {
     /// What remains of the request is dropped, and the connection ends with the answer.
     pub(crate) fn drop_rest(&mut self) {
         self.say(Said::DropRest);
+    }
+
+    /// A body that is dropped does not come as it was declared. The connection ends with the answer, which does not say so:
+    /// whether it has begun by now is a matter of chance.
+    pub(crate) fn lose_rest(&mut self) {
+        self.say(Said::LoseRest);
     }
 
     /// The exchange went over to another protocol.

@@ -12,7 +12,8 @@ use anabranch_core::testing::strategies::{
     bytes_of, conversation, cuts, message, mutated, rough, shred, steps, target,
 };
 use anabranch_core::testing::{
-    Answer, Ending, Message, MessageBody, Rig, check_drain, check_end, check_service, check_steps, converse,
+    Answer, Cuts, Ending, Message, MessageBody, Pace, Rig, check_drain, check_end, check_service,
+    check_steps, converse,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -66,6 +67,18 @@ const TARGETS: &[&str] = &[
 ];
 
 /// Messages to the site: by hand, each for one of its quirks, and at large.
+/// The peer ends within a body that nobody wants, or breaks it off: whether the answer had begun by then does not show.
+#[test]
+fn end_within_a_body_that_is_dropped_does_not_change_the_answer() {
+    for rest in ["Content-Length: 43\r\n\r\n", "Content-Length: 43\r\n\r\nbegun"] {
+        let input = format!("GET /drop HTTP/1.1\r\nHost: a\r\n{rest}").into_bytes();
+        for pace in [Pace::AtOnce, Pace::Late] {
+            let cuts = Cuts { pace, ..Cuts::default() };
+            check_service(&Arc::new(Site), &Settings::default(), input.clone(), Ending::Eof, &cuts);
+        }
+    }
+}
+
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         6 => select(REQUESTS).prop_map(|text| text.as_bytes().to_vec()),

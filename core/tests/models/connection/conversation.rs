@@ -264,7 +264,8 @@ impl Model {
 
     fn lose_dropped(&mut self, reason: CloseReason) {
         self.reason.get_or_insert(reason);
-        self.drop_rest();
+        // The answer may have begun, or not: it says nothing of the end in either case.
+        self.stop_reading();
         if self.ended {
             self.shut_input();
         }
@@ -276,6 +277,10 @@ impl Model {
         if let Some(exchange) = &mut self.exchange {
             exchange.last = Last::ForUs;
         }
+        self.stop_reading();
+    }
+
+    fn stop_reading(&mut self) {
         if self.input == Input::Read {
             self.input = Input::Dropped;
         }
