@@ -22,7 +22,6 @@ use super::receive::Step;
 use super::refusal::Refusal;
 use super::state::{Receiving, Sending, State};
 use super::work::{AnswerBody, BodyRest, RequestFacts, Taking, Work};
-use crate::buf::keep_tail;
 use crate::flow::{
     AbortReason, CloseKind, CloseReason, InputEnd, ReadOperation, WriteOperation, WriteResult,
 };
@@ -170,7 +169,7 @@ impl Connection {
                     // The peer sent more than we answer: let it read the answer before it sees a reset.
                     self.state.linger_instead();
                 }
-                _ => keep_tail(&mut self.work(turn.pool).inbox, input),
+                _ => self.work(turn.pool).keep(input),
             }
         }
         self.release(turn.pool);
@@ -233,7 +232,7 @@ impl Connection {
         if self.drain == Drain::No {
             self.drain = Drain::Begun;
             if let Some(work) = &mut self.work {
-                work.came_before = work.inbox.len();
+                work.drain();
             }
         }
     }

@@ -136,7 +136,6 @@ impl Connection {
         let work = self.work.get_or_insert_with(|| Work::lend(turn.pool));
         let mut head = work.spare_head.take().unwrap_or_else(|| Box::new(RequestHead::vacant()));
         let (source, scan, _) = work.source(input);
-        let before = source.len();
         match parse::request_head(source, &mut head, scan, &self.settings.limits) {
             Ok(true) => {}
             Ok(false) => {
@@ -148,11 +147,9 @@ impl Connection {
                 return Err(refusal);
             }
         }
-        let count = before - source.len();
         if !scan.is_fresh() {
             *scan = Scan::new(Section::Head);
         }
-        work.used(count);
         work.request = RequestFacts::of(&head);
         work.body = BodyState::declared(head.body_length(), turn.now);
         work.free_inbox();
@@ -219,10 +216,7 @@ impl Connection {
         }
         let (source, scan, body) = work.source(input);
         let dropped = body.taking == Taking::Dropped;
-        let before = source.len();
         let step = poll_rest(body, source, scan, &self.settings.limits)?;
-        let count = before - source.len();
-        work.used(count);
         work.free_inbox();
         match step {
             RestStep::Partial if input_ended => Err(Refusal::TruncatedBody),
