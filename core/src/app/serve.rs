@@ -97,6 +97,15 @@ impl<S: Service> Serve<S> {
         }
     }
 
+    /// Whether the connection stands between two requests, with nothing to be done for either: as most runs find it.
+    #[inline]
+    const fn is_at_rest(&self) -> bool {
+        self.exchange.is_none()
+            && self.output_charge.is_none()
+            && matches!(self.opening, Opening::Open)
+            && self.connection.is_at_rest()
+    }
+
     /// Refuses a connection that there is no room for, before anything of it is looked at.
     fn open(&mut self, turn: &mut Turn<'_>) {
         if self.opening == Opening::Overloaded {
@@ -181,6 +190,10 @@ impl<S: Service> Flow for Serve<S> {
     }
 
     fn run(&mut self, turn: &mut Turn<'_>) {
+        if self.is_at_rest() {
+            self.offered = Offered::Nothing;
+            return;
+        }
         self.open(turn);
         let mut pending = self.connection.pending_output();
         self.tend_output(pending);

@@ -207,9 +207,12 @@ impl Connection {
                 if count > 0 {
                     work.output.advance(count);
                 }
-                self.write_deadline = Instant::NEVER;
-                self.arm_write(turn.now);
-                self.flushed(turn.now);
+                if work.output.len() + work.in_flight > 0 {
+                    self.write_deadline = after(turn.now, self.settings.deadlines.write_stall);
+                } else {
+                    self.write_deadline = Instant::NEVER;
+                    self.all_is_out(turn.now);
+                }
             }
         }
         self.release(turn.pool);
@@ -371,6 +374,13 @@ impl Connection {
             && !self.output_is_full()
     }
 
+    /// *Question.* Whether nothing waits for anything but the peer: there is no output, and no event without further input.
+    #[must_use]
+    #[inline]
+    pub(crate) const fn is_at_rest(&self) -> bool {
+        self.work.is_none() && self.refused.is_none() && !self.input_ended && matches!(self.drain, Drain::No)
+    }
+
     /// *Question.* Bytes of output waiting to be sent, those taken and not reported included.
     #[must_use]
     #[inline]
@@ -400,9 +410,13 @@ impl Connection {
     /// Closes what was waiting for the output to be flushed, and looks after the deadlines of what comes then.
     #[inline]
     pub(super) fn flushed(&mut self, now: Instant) {
-        if self.pending_output() > 0 {
-            return;
+        if self.pending_output() == 0 {
+            self.all_is_out(now);
         }
+    }
+
+    #[inline]
+    fn all_is_out(&mut self, now: Instant) {
         match self.state.sending {
             Sending::Ending(_) => {
                 self.state.flushed();
