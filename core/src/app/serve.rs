@@ -100,10 +100,10 @@ impl<S: Service> Serve<S> {
     /// Whether the connection stands between two requests, with nothing to be done for either: as most runs find it.
     #[inline]
     const fn is_at_rest(&self) -> bool {
-        self.exchange.is_none()
+        self.connection.is_at_rest()
+            && self.exchange.is_none()
             && self.output_charge.is_none()
             && matches!(self.opening, Opening::Open)
-            && self.connection.is_at_rest()
     }
 
     /// Refuses a connection that there is no room for, before anything of it is looked at.

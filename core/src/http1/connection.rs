@@ -58,8 +58,10 @@ pub struct Connection {
     pub(super) work: Option<Box<Work>>,
     pub(super) exchanges: u64,
     pub(super) lingered: u64,
+    /// Of everything but a body, whose deadline follows from what came of it.
     pub(super) receive_deadline: Instant,
-    pub(super) write_deadline: Instant,
+    /// Since when the peer has taken nothing of the output that waits for it; `NEVER` while none does.
+    pub(super) write_since: Instant,
     pub(super) handler_deadline: Instant,
     pub(super) state: State,
     pub(super) refused: Option<Refusal>,
@@ -97,7 +99,7 @@ impl Connection {
             exchanges: 0,
             lingered: 0,
             receive_deadline,
-            write_deadline: Instant::NEVER,
+            write_since: Instant::NEVER,
             handler_deadline: Instant::NEVER,
             state: State::default(),
             refused: None,
@@ -208,9 +210,9 @@ impl Connection {
                     work.output.advance(count);
                 }
                 if work.output.len() + work.in_flight > 0 {
-                    self.write_deadline = after(turn.now, self.settings.deadlines.write_stall);
+                    self.write_since = turn.now;
                 } else {
-                    self.write_deadline = Instant::NEVER;
+                    self.write_since = Instant::NEVER;
                     self.all_is_out(turn.now);
                 }
             }
@@ -457,7 +459,7 @@ impl Connection {
         self.refused = None;
         self.work = None;
         self.receive_deadline = Instant::NEVER;
-        self.write_deadline = Instant::NEVER;
+        self.write_since = Instant::NEVER;
         self.handler_deadline = Instant::NEVER;
     }
 

@@ -53,10 +53,10 @@ impl Connection {
             Taking::Wanted | Taking::Dropped => return Ok(()),
         }
         work.body.taking = Taking::Wanted;
+        work.body.latest = turn.now;
         if is_read {
             self.handler_deadline = Instant::NEVER;
         }
-        self.arm_body(turn.now);
         self.arm_write(turn.now);
         Ok(())
     }
@@ -72,7 +72,6 @@ impl Connection {
             work.body.taking = Taking::Paused;
             work.body.paused_at = turn.now;
             if self.state.receiving == Receiving::Body {
-                self.receive_deadline = Instant::NEVER;
                 self.arm_handler(turn.now);
             }
         }
@@ -103,7 +102,7 @@ impl Connection {
                         Taking::Paused => work.body.since += turn.now - work.body.paused_at,
                         Taking::Wanted | Taking::Dropped => {}
                     }
-                    self.arm_body(turn.now);
+                    work.body.latest = turn.now;
                 }
             }
             BodyLength::Known(_) | BodyLength::Chunked => {
@@ -222,7 +221,7 @@ impl Connection {
             RestStep::Partial if input_ended => Err(Refusal::TruncatedBody),
             RestStep::Partial => Ok(Step::Wait),
             RestStep::Data(data) => {
-                self.arm_body(turn.now);
+                work.body.latest = turn.now;
                 Ok(if dropped { Step::Again } else { Step::Event(Event::Body { id, data }) })
             }
             RestStep::Moved => Ok(Step::Again),

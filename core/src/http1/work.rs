@@ -82,6 +82,8 @@ pub(crate) struct BodyState {
     pub(crate) received: u64,
     /// When it began to be read, moved on by every pause.
     pub(crate) since: Instant,
+    /// When it was asked for, or last made progress.
+    pub(crate) latest: Instant,
     /// When it was paused.
     pub(crate) paused_at: Instant,
 }
@@ -94,6 +96,7 @@ impl Default for BodyState {
             taking: Taking::Held,
             received: 0,
             since: Instant::ORIGIN,
+            latest: Instant::ORIGIN,
             paused_at: Instant::ORIGIN,
         }
     }
@@ -106,7 +109,15 @@ impl BodyState {
             BodyLength::Known(left) => BodyRest::Length(left),
             BodyLength::Chunked => BodyRest::Chunks(ChunkDecoder::default()),
         };
-        Self { declared: length, rest, taking: Taking::Held, received: 0, since: now, paused_at: now }
+        Self {
+            declared: length,
+            rest,
+            taking: Taking::Held,
+            received: 0,
+            since: now,
+            latest: now,
+            paused_at: now,
+        }
     }
 }
 
@@ -205,8 +216,13 @@ impl Work {
     #[inline]
     pub(crate) fn free_inbox(&mut self) {
         if self.inbox.is_empty() && self.inbox.capacity() > 0 {
-            self.inbox = BytesMut::new();
+            self.drop_inbox();
         }
+    }
+
+    #[cold]
+    fn drop_inbox(&mut self) {
+        self.inbox = BytesMut::new();
     }
 }
 
