@@ -58,6 +58,8 @@ pub struct Connection {
     pub(super) work: Option<Box<Work>>,
     pub(super) exchanges: u64,
     pub(super) lingered: u64,
+    /// Output beyond which no request is begun: `limits.max_output_bytes`, or what was [granted](Self::grant_output) of it.
+    pub(super) granted_output: usize,
     /// Of everything but a body, whose deadline follows from what came of it.
     pub(super) receive_deadline: Instant,
     /// Since when the peer has taken nothing of the output that waits for it; `NEVER` while none does.
@@ -94,6 +96,7 @@ impl Connection {
     pub fn new(settings: Arc<Settings>, now: Instant) -> Self {
         let receive_deadline = after(now, settings.deadlines.first_byte);
         Self {
+            granted_output: settings.limits.max_output_bytes,
             settings,
             work: None,
             exchanges: 0,
@@ -242,6 +245,12 @@ impl Connection {
         }
     }
 
+    /// *Command.* There is room for so many bytes of answers that wait, within `limits.max_output_bytes`. Holds until it is
+    /// said otherwise.
+    pub(crate) fn grant_output(&mut self, bytes: usize) {
+        self.granted_output = bytes.min(self.settings.limits.max_output_bytes);
+    }
+
     /// *Command.* Refuses the connection itself, before anything was read: an answer is owed, then it ends.
     pub fn refuse_connection(&mut self, refusal: Refusal, turn: &mut Turn<'_>) {
         if self.state.is_idle() {
@@ -294,9 +303,7 @@ impl Connection {
         match self.state.receiving {
             Receiving::Closed => ReadOperation::Close,
             _ if self.input_ended => ReadOperation::Yield,
-            Receiving::Idle | Receiving::Head if self.stalled() || self.is_held_back() => {
-                ReadOperation::Yield
-            }
+            Receiving::Idle | Receiving::Head if self.stalled() => ReadOperation::Yield,
             // What is read and dropped is bounded: it is kept for when there is an answer that a reset could destroy.
             Receiving::Lingering if self.state.sending == Sending::Owed => ReadOperation::Yield,
             Receiving::Idle | Receiving::Head | Receiving::Lingering => ReadOperation::Read,
@@ -487,15 +494,23 @@ impl Connection {
         true
     }
 
-    /// Whether what was kept must move before more can be used.
+    /// Whether an answer, output, or a request that was read must move before more of what the peer sends can be used. Room
+    /// for output is asked for when a request has come: before, what is granted of it says nothing.
     #[inline]
-    pub(super) fn stalled(&self) -> bool {
-        self.state.sending != Sending::Idle || self.output_is_full()
+    fn stalled(&self) -> bool {
+        let is_stalled = |work: &Work| {
+            if work.inbox.is_empty() {
+                self.pending_output() > self.settings.limits.max_output_bytes
+            } else {
+                self.state.receiving == Receiving::Idle || self.output_is_full()
+            }
+        };
+        self.state.sending != Sending::Idle || self.work.as_deref().is_some_and(is_stalled)
     }
 
     #[inline]
-    pub(super) fn output_is_full(&self) -> bool {
-        self.pending_output() > self.settings.limits.max_output_bytes
+    pub(crate) fn output_is_full(&self) -> bool {
+        self.pending_output() > self.granted_output
     }
 
     #[inline]
