@@ -251,7 +251,8 @@ where
             flow.close_input(InputEnd::Reset, turn);
             continue;
         }
-        if is_finished(flow) {
+        let reading = flow.next_read_operation();
+        if reading == ReadOperation::Close && is_finished(flow) {
             if is_reset(flow) {
                 // The driver closes the transport whatever came of it.
                 let _ = wire.reset();
@@ -261,7 +262,7 @@ where
         if bytes_left == 0 || turn.allowance == 0 {
             return Progress::Again;
         }
-        if readiness.readable && flow.next_read_operation() == ReadOperation::Read {
+        if readiness.readable && reading == ReadOperation::Read {
             loop {
                 // Unless slices of it are still held somewhere this allocates nothing: the buffer comes back whole.
                 scratch.reserve(read_size);

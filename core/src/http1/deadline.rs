@@ -58,15 +58,15 @@ impl Connection {
     /// *Question.* The nearest deadline; of two at one instant, the one that [`handle_timeout`](Self::handle_timeout) goes by.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
-        let mut nearest = Deadline { at: self.write_deadline(), kind: DeadlineKind::WriteStall };
-        for (at, kind) in
-            [(self.receive_deadline(), self.receive_kind()), (self.handler_deadline, DeadlineKind::Handler)]
-        {
-            if at < nearest.at {
-                nearest = Deadline { at, kind };
-            }
-        }
-        (nearest.at != Instant::NEVER).then_some(nearest)
+        let (write, receive) = (self.write_deadline(), self.receive_deadline());
+        let at = write.min(receive).min(self.handler_deadline);
+        let kind = match at {
+            Instant::NEVER => return None,
+            at if at == write => DeadlineKind::WriteStall,
+            at if at == receive => self.receive_kind(),
+            _ => DeadlineKind::Handler,
+        };
+        Some(Deadline { at, kind })
     }
 
     pub(super) const fn receive_kind(&self) -> DeadlineKind {
@@ -85,6 +85,7 @@ impl Connection {
     }
 
     /// Asked for when somebody waits: most bodies are all there with their heads, and never have a deadline.
+    #[inline(never)]
     fn body_deadline(&self) -> Instant {
         let deadlines = &self.settings.deadlines;
         let Some(body) = self.work.as_ref().map(|work| work.body) else { return Instant::NEVER };
@@ -124,6 +125,9 @@ impl Connection {
     /// Asked for when somebody waits: most output is taken at once, and never has a deadline.
     #[inline]
     fn write_deadline(&self) -> Instant {
+        if self.write_since == Instant::NEVER {
+            return Instant::NEVER;
+        }
         after(self.write_since, self.settings.deadlines.write_stall)
     }
 }
