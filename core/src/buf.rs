@@ -60,10 +60,16 @@ impl Output {
     /// Lets go of read buffers: what could not be sent at once is copied, once.
     #[inline]
     pub(crate) fn detach(&mut self) {
-        if core::mem::take(&mut self.lent) {
-            for (_, data) in &mut self.inserts {
-                *data = Bytes::copy_from_slice(data);
-            }
+        if self.lent {
+            self.copy_lent();
+        }
+    }
+
+    #[cold]
+    fn copy_lent(&mut self) {
+        self.lent = false;
+        for (_, data) in &mut self.inserts {
+            *data = Bytes::copy_from_slice(data);
         }
     }
 

@@ -181,6 +181,9 @@ pub enum Progress {
 /// At most so many slices go into one vectored write.
 pub const MAX_SLICES: usize = 32;
 
+/// Slices that are asked for first.
+const FEW_SLICES: usize = 4;
+
 /// Takes one turn with `flow` over `wire`: everything that can be done now, within `budget`.
 ///
 /// `scratch` is the driver thread's read buffer; its capacity is the size of a read, and it is empty again afterwards.
@@ -248,7 +251,8 @@ where
             flow.close_input(InputEnd::Reset, turn);
             continue;
         }
-        if is_finished(flow) {
+        let reading = flow.next_read_operation();
+        if reading == ReadOperation::Close && is_finished(flow) {
             if is_reset(flow) {
                 // The driver closes the transport whatever came of it.
                 let _ = wire.reset();
@@ -258,7 +262,7 @@ where
         if bytes_left == 0 || turn.allowance == 0 {
             return Progress::Again;
         }
-        if readiness.readable && flow.next_read_operation() == ReadOperation::Read {
+        if readiness.readable && reading == ReadOperation::Read {
             loop {
                 // Unless slices of it are still held somewhere this allocates nothing: the buffer comes back whole.
                 scratch.reserve(read_size);
@@ -317,12 +321,9 @@ where
             WriteOperation::Write if !readiness.writable || *bytes_left == 0 => return moved,
             WriteOperation::Write => {}
         }
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = flow.write_slices(&mut slices);
-        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-        let result = match wire.write(&slices[..count]) {
-            Ok(0) => WriteResult::Closed,
-            Ok(written) => {
+        let result = match write(flow, wire) {
+            Ok(Written { bytes: 0, .. }) => WriteResult::Closed,
+            Ok(Written { bytes: written, offered }) => {
                 // A short write already says "full": do not write again to hear it.
                 readiness.writable = !readiness.is_last(written, offered);
                 *bytes_left = bytes_left.saturating_sub(written);
@@ -338,6 +339,34 @@ where
         moved = true;
         flow.report_write_result(result, turn);
     }
+}
+
+/// What one write came to.
+struct Written {
+    bytes: usize,
+    offered: usize,
+}
+
+/// Writes once.
+fn write<F, W>(flow: &F, wire: &mut W) -> io::Result<Written>
+where
+    F: Flow + ?Sized,
+    W: Wire + ?Sized,
+{
+    // As a rule there is one slice or two: room for all there may be is not made before it is needed.
+    let mut few = [IoSlice::new(&[]); FEW_SLICES];
+    let count = flow.write_slices(&mut few);
+    if count == FEW_SLICES {
+        let mut many = [IoSlice::new(&[]); MAX_SLICES];
+        let count = flow.write_slices(&mut many);
+        return offer(wire, &many[..count]);
+    }
+    offer(wire, &few[..count])
+}
+
+fn offer<W: Wire + ?Sized>(wire: &mut W, slices: &[IoSlice<'_>]) -> io::Result<Written> {
+    let offered = slices.iter().map(|slice| slice.len()).sum();
+    Ok(Written { bytes: wire.write(slices)?, offered })
 }
 
 /// Reads once and gives the flow what came; says whether that filled the buffer.

@@ -77,6 +77,7 @@ impl Pool {
         }
     }
 
+    #[inline(never)]
     fn shelve<T: Send + 'static>(&mut self, spare: Box<T>) {
         if let Some(shelf) = self.shelf::<T>() {
             if shelf.len() < SHELF_CAPACITY {

@@ -73,7 +73,7 @@ impl<S: Service> Serve<S> {
                 self.connection.recycle(request.into_head());
             }
             Ok(outcome) => {
-                let (exchange, spare_head) = Exchange::lend(Exchange::new(id, request, clock), turn.pool);
+                let (exchange, spare_head) = Exchange::lend(id, request, clock, turn.pool);
                 self.exchange = Some(exchange);
                 if let Some(head) = spare_head {
                     self.connection.recycle(head);

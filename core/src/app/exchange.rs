@@ -63,7 +63,7 @@ pub(crate) struct TakingOver {
 }
 
 impl Exchange {
-    pub(crate) fn new(id: ExchangeId, request: Request, clock: Option<Clock>) -> Self {
+    fn new(id: ExchangeId, request: Request, clock: Option<Clock>) -> Self {
         Self {
             id,
             request,
@@ -77,21 +77,30 @@ impl Exchange {
         }
     }
 
-    /// Boxes `exchange`, in a spare box where the driver thread has one; with the head that was left in that.
-    pub(crate) fn lend(exchange: Self, pool: &mut Pool) -> (Box<Self>, Option<Box<RequestHead>>) {
+    /// Begins an exchange, in a spare box where the driver thread has one; with the head that was left in that.
+    pub(crate) fn lend(
+        id: ExchangeId,
+        request: Request,
+        clock: Option<Clock>,
+        pool: &mut Pool,
+    ) -> (Box<Self>, Option<Box<RequestHead>>) {
         match pool.take::<Self>() {
             Some(mut spare) => {
-                let vacant = core::mem::replace(&mut *spare, exchange);
-                (spare, Some(vacant.request.into_head()))
+                spare.id = id;
+                spare.clock = clock;
+                let vacant = core::mem::replace(&mut spare.request, request);
+                (spare, Some(vacant.into_head()))
             }
-            None => (Box::new(exchange), None),
+            None => (Box::new(Self::new(id, request, clock)), None),
         }
     }
 
-    /// Gives the box back. Nothing of the exchange stays in it.
+    /// Gives the box back, for an exchange to begin in: nothing of this one stays in it but the allocation of its head.
     pub(crate) fn give_back(mut self: Box<Self>, pool: &mut Pool) {
         self.stage = Stage::Calling;
         self.feed = None;
+        self.body_given = false;
+        self.counted = false;
         self.clock = None;
         self.job = None;
         self.charge = None;

@@ -50,7 +50,8 @@ impl<S: Service> Http<S> {
         self.changed(|shared| shared.settings = Arc::new(settings))
     }
 
-    /// With this cap on the bytes that all connections hold together for bodies, output and jobs.
+    /// With this cap on the bytes that all connections hold together for bodies, output and jobs. Up to 16 KiB of output a
+    /// connection is not counted before its peer has had a chance to take it.
     #[must_use]
     pub fn with_memory(self, memory: MemoryBudget) -> Self {
         self.changed(|shared| shared.memory = memory)

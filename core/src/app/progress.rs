@@ -8,9 +8,10 @@ use bytes::BytesMut;
 use super::body::{Body, Frame};
 use super::exchange::Stage;
 use super::failure::Failure;
+use super::memory::Charge;
 use super::observer::RequestEnd;
 use super::pipe::{Appetite, Feed};
-use super::serve::{Offered, Serve};
+use super::serve::{Offered, Serve, UNCOUNTED_OUTPUT_BYTES};
 use super::service::Service;
 use crate::flow::ReadOperation;
 use crate::info::ExchangeId;
@@ -24,7 +25,9 @@ impl<S: Service> Serve<S> {
         loop {
             let moved = self.advance(turn);
             let tended = self.tend_feed(turn);
-            let events = self.connection.has_kept_input() && self.pump(&mut BytesMut::new(), turn);
+            let events = self.connection.has_kept_input()
+                && (self.pump(&mut BytesMut::new(), turn)
+                    || (self.makes_room() && self.pump(&mut BytesMut::new(), turn)));
             if !moved && !tended && !events {
                 break;
             }
@@ -218,7 +221,7 @@ impl<S: Service> Serve<S> {
         if pending > 0 {
             self.connection.detach_output();
         }
-        // Most answers are taken by their first write, and never touch what all threads share.
+        // Most answers are small and taken by their first write: they never touch what all threads share.
         if self.offered != Offered::Nothing || self.output_charge.is_some() {
             self.charge_output(pending);
         }
@@ -228,11 +231,27 @@ impl<S: Service> Serve<S> {
     fn charge_output(&mut self, pending: usize) {
         if pending == 0 {
             self.output_charge = None;
+            self.connection.grant_output(UNCOUNTED_OUTPUT_BYTES);
             return;
         }
         if self.offered == Offered::Nothing {
             return;
         }
+        self.offered = if self.hold_output(pending) { Offered::Waits } else { Offered::OverBudget };
+    }
+
+    /// Whether requests that wait for the answers before them to be sent need not: the process has room for what waits.
+    #[cold]
+    pub(super) fn makes_room(&mut self) -> bool {
+        let pending = self.connection.pending_output();
+        self.connection.output_is_full()
+            && pending <= self.shared.settings.limits.max_output_bytes
+            && self.hold_output(pending)
+    }
+
+    /// Counts output that waits, `pending` bytes, against the process's budget; says whether there was room. Beyond what is
+    /// counted there is always room for a little.
+    fn hold_output(&mut self, pending: usize) -> bool {
         let granted = match &mut self.output_charge {
             Some(charge) if charge.bytes() >= pending => {
                 charge.shrink(charge.bytes() - pending);
@@ -244,7 +263,9 @@ impl<S: Service> Serve<S> {
                 self.output_charge.is_some()
             }
         };
-        self.offered = if granted { Offered::Waits } else { Offered::OverBudget };
+        let held = self.output_charge.as_ref().map_or(0, Charge::bytes);
+        self.connection.grant_output(held.saturating_add(UNCOUNTED_OUTPUT_BYTES));
+        granted
     }
 
     /// Whether more output may be made.

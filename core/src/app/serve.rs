@@ -53,6 +53,10 @@ pub(crate) struct Serve<S> {
     pub(super) opening: Opening,
 }
 
+/// So much output of a connection may wait without being counted against the process's budget: what most answers have, and
+/// a few of those to requests that come together.
+pub(super) const UNCOUNTED_OUTPUT_BYTES: usize = 16 * 1024;
+
 /// How a connection begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Opening {
@@ -83,8 +87,10 @@ impl<S: Service> Serve<S> {
             // A panic here must not take the driver along; the service finds its connection without state.
             let _ = catch_unwind(AssertUnwindSafe(|| shared.service.open(&info, &mut state)));
         }
+        let mut connection = Connection::new(Arc::clone(&shared.settings), now);
+        connection.grant_output(UNCOUNTED_OUTPUT_BYTES);
         Self {
-            connection: Connection::new(Arc::clone(&shared.settings), now),
+            connection,
             shared,
             info,
             state,
@@ -95,6 +101,15 @@ impl<S: Service> Serve<S> {
             next: None,
             opening,
         }
+    }
+
+    /// Whether the connection stands between two requests, with nothing to be done for either: as most runs find it.
+    #[inline]
+    const fn is_at_rest(&self) -> bool {
+        self.connection.is_at_rest()
+            && self.exchange.is_none()
+            && self.output_charge.is_none()
+            && matches!(self.opening, Opening::Open)
     }
 
     /// Refuses a connection that there is no room for, before anything of it is looked at.
@@ -155,6 +170,9 @@ impl<S: Service> Flow for Serve<S> {
     fn read(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) {
         self.open(turn);
         self.pump(input, turn);
+        while !input.is_empty() && self.makes_room() {
+            self.pump(input, turn);
+        }
         self.connection.keep(input, turn);
     }
 
@@ -181,6 +199,10 @@ impl<S: Service> Flow for Serve<S> {
     }
 
     fn run(&mut self, turn: &mut Turn<'_>) {
+        if self.is_at_rest() {
+            self.offered = Offered::Nothing;
+            return;
+        }
         self.open(turn);
         let mut pending = self.connection.pending_output();
         self.tend_output(pending);

@@ -81,7 +81,7 @@ impl Connection {
         }
         self.handler_deadline = Instant::NEVER;
         self.receive_deadline = Instant::NEVER;
-        self.arm_write(turn.now);
+        self.write_since = self.write_since.min(turn.now);
         self.state.answered_plainly();
         Sends::Body
     }

@@ -22,7 +22,6 @@ use super::receive::Step;
 use super::refusal::Refusal;
 use super::state::{Receiving, Sending, State};
 use super::work::{AnswerBody, BodyRest, RequestFacts, Taking, Work};
-use crate::buf::keep_tail;
 use crate::flow::{
     AbortReason, CloseKind, CloseReason, InputEnd, ReadOperation, WriteOperation, WriteResult,
 };
@@ -59,8 +58,12 @@ pub struct Connection {
     pub(super) work: Option<Box<Work>>,
     pub(super) exchanges: u64,
     pub(super) lingered: u64,
+    /// Output beyond which no request is begun: `limits.max_output_bytes`, or what was [granted](Self::grant_output) of it.
+    pub(super) granted_output: usize,
+    /// Of everything but a body, whose deadline follows from what came of it.
     pub(super) receive_deadline: Instant,
-    pub(super) write_deadline: Instant,
+    /// Since when the peer has taken nothing of the output that waits for it; `NEVER` while none does.
+    pub(super) write_since: Instant,
     pub(super) handler_deadline: Instant,
     pub(super) state: State,
     pub(super) refused: Option<Refusal>,
@@ -93,12 +96,13 @@ impl Connection {
     pub fn new(settings: Arc<Settings>, now: Instant) -> Self {
         let receive_deadline = after(now, settings.deadlines.first_byte);
         Self {
+            granted_output: settings.limits.max_output_bytes,
             settings,
             work: None,
             exchanges: 0,
             lingered: 0,
             receive_deadline,
-            write_deadline: Instant::NEVER,
+            write_since: Instant::NEVER,
             handler_deadline: Instant::NEVER,
             state: State::default(),
             refused: None,
@@ -170,7 +174,7 @@ impl Connection {
                     // The peer sent more than we answer: let it read the answer before it sees a reset.
                     self.state.linger_instead();
                 }
-                _ => keep_tail(&mut self.work(turn.pool).inbox, input),
+                _ => self.work(turn.pool).keep(input),
             }
         }
         self.release(turn.pool);
@@ -208,9 +212,12 @@ impl Connection {
                 if count > 0 {
                     work.output.advance(count);
                 }
-                self.write_deadline = Instant::NEVER;
-                self.arm_write(turn.now);
-                self.flushed(turn.now);
+                if work.output.len() + work.in_flight > 0 {
+                    self.write_since = turn.now;
+                } else {
+                    self.write_since = Instant::NEVER;
+                    self.all_is_out(turn.now);
+                }
             }
         }
         self.release(turn.pool);
@@ -233,9 +240,15 @@ impl Connection {
         if self.drain == Drain::No {
             self.drain = Drain::Begun;
             if let Some(work) = &mut self.work {
-                work.came_before = work.inbox.len();
+                work.drain();
             }
         }
+    }
+
+    /// *Command.* There is room for so many bytes of answers that wait, within `limits.max_output_bytes`. Holds until it is
+    /// said otherwise.
+    pub(crate) fn grant_output(&mut self, bytes: usize) {
+        self.granted_output = bytes.min(self.settings.limits.max_output_bytes);
     }
 
     /// *Command.* Refuses the connection itself, before anything was read: an answer is owed, then it ends.
@@ -290,9 +303,7 @@ impl Connection {
         match self.state.receiving {
             Receiving::Closed => ReadOperation::Close,
             _ if self.input_ended => ReadOperation::Yield,
-            Receiving::Idle | Receiving::Head if self.stalled() || self.is_held_back() => {
-                ReadOperation::Yield
-            }
+            Receiving::Idle | Receiving::Head if self.stalled() => ReadOperation::Yield,
             // What is read and dropped is bounded: it is kept for when there is an answer that a reset could destroy.
             Receiving::Lingering if self.state.sending == Sending::Owed => ReadOperation::Yield,
             Receiving::Idle | Receiving::Head | Receiving::Lingering => ReadOperation::Read,
@@ -372,6 +383,13 @@ impl Connection {
             && !self.output_is_full()
     }
 
+    /// *Question.* Whether nothing waits for anything but the peer: there is no output, and no event without further input.
+    #[must_use]
+    #[inline]
+    pub(crate) const fn is_at_rest(&self) -> bool {
+        self.work.is_none() && self.refused.is_none() && !self.input_ended && matches!(self.drain, Drain::No)
+    }
+
     /// *Question.* Bytes of output waiting to be sent, those taken and not reported included.
     #[must_use]
     #[inline]
@@ -401,9 +419,13 @@ impl Connection {
     /// Closes what was waiting for the output to be flushed, and looks after the deadlines of what comes then.
     #[inline]
     pub(super) fn flushed(&mut self, now: Instant) {
-        if self.pending_output() > 0 {
-            return;
+        if self.pending_output() == 0 {
+            self.all_is_out(now);
         }
+    }
+
+    #[inline]
+    fn all_is_out(&mut self, now: Instant) {
         match self.state.sending {
             Sending::Ending(_) => {
                 self.state.flushed();
@@ -444,7 +466,7 @@ impl Connection {
         self.refused = None;
         self.work = None;
         self.receive_deadline = Instant::NEVER;
-        self.write_deadline = Instant::NEVER;
+        self.write_since = Instant::NEVER;
         self.handler_deadline = Instant::NEVER;
     }
 
@@ -472,15 +494,23 @@ impl Connection {
         true
     }
 
-    /// Whether what was kept must move before more can be used.
+    /// Whether an answer, output, or a request that was read must move before more of what the peer sends can be used. Room
+    /// for output is asked for when a request has come: before, what is granted of it says nothing.
     #[inline]
-    pub(super) fn stalled(&self) -> bool {
-        self.state.sending != Sending::Idle || self.output_is_full()
+    fn stalled(&self) -> bool {
+        let is_stalled = |work: &Work| {
+            if work.inbox.is_empty() {
+                self.pending_output() > self.settings.limits.max_output_bytes
+            } else {
+                self.state.receiving == Receiving::Idle || self.output_is_full()
+            }
+        };
+        self.state.sending != Sending::Idle || self.work.as_deref().is_some_and(is_stalled)
     }
 
     #[inline]
-    pub(super) fn output_is_full(&self) -> bool {
-        self.pending_output() > self.settings.limits.max_output_bytes
+    pub(crate) fn output_is_full(&self) -> bool {
+        self.pending_output() > self.granted_output
     }
 
     #[inline]

@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::receive::is_only_line_ends;
 use super::refusal::Refusal;
 use super::state::{Receiving, Sending};
+use super::work::Taking;
 use crate::flow::{CloseReason, Deadline, DeadlineKind};
 use crate::time::Instant;
 use crate::turn::Turn;
@@ -23,9 +24,9 @@ impl Connection {
     /// *Input.* A deadline may have passed.
     pub fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now;
-        if self.write_deadline <= now {
+        if self.write_deadline() <= now {
             self.close(CloseReason::TimedOut(DeadlineKind::WriteStall));
-        } else if self.receive_deadline <= now {
+        } else if self.receive_deadline() <= now {
             match self.state.receiving {
                 Receiving::Idle => self.finish_idle(CloseReason::TimedOut(self.receive_kind()), now),
                 // No request has begun: an answer now would be taken for the next one's.
@@ -57,15 +58,15 @@ impl Connection {
     /// *Question.* The nearest deadline; of two at one instant, the one that [`handle_timeout`](Self::handle_timeout) goes by.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
-        let mut nearest = Deadline { at: self.write_deadline, kind: DeadlineKind::WriteStall };
-        for (at, kind) in
-            [(self.receive_deadline, self.receive_kind()), (self.handler_deadline, DeadlineKind::Handler)]
-        {
-            if at < nearest.at {
-                nearest = Deadline { at, kind };
-            }
-        }
-        (nearest.at != Instant::NEVER).then_some(nearest)
+        let (write, receive) = (self.write_deadline(), self.receive_deadline());
+        let at = write.min(receive).min(self.handler_deadline);
+        let kind = match at {
+            Instant::NEVER => return None,
+            at if at == write => DeadlineKind::WriteStall,
+            at if at == receive => self.receive_kind(),
+            _ => DeadlineKind::Handler,
+        };
+        Some(Deadline { at, kind })
     }
 
     pub(super) const fn receive_kind(&self) -> DeadlineKind {
@@ -78,26 +79,31 @@ impl Connection {
         }
     }
 
-    pub(super) fn arm_body(&mut self, now: Instant) {
-        if self.state.receiving != Receiving::Body {
-            // The peer has sent all it owes.
-            return;
-        }
+    #[inline]
+    fn receive_deadline(&self) -> Instant {
+        if self.state.receiving == Receiving::Body { self.body_deadline() } else { self.receive_deadline }
+    }
+
+    /// Asked for when somebody waits: most bodies are all there with their heads, and never have a deadline.
+    #[inline(never)]
+    fn body_deadline(&self) -> Instant {
         let deadlines = &self.settings.deadlines;
-        let Some(work) = &self.work else { return };
-        let progress = after(now, deadlines.body);
+        let Some(body) = self.work.as_ref().map(|work| work.body) else { return Instant::NEVER };
+        if matches!(body.taking, Taking::Held | Taking::Paused) {
+            return Instant::NEVER;
+        }
+        let progress = after(body.latest, deadlines.body);
         let rate = match deadlines.min_body_rate {
             Some(rate) if rate > 0 => {
-                let (seconds, rest) =
-                    (work.body.received / u64::from(rate), work.body.received % u64::from(rate));
+                let (seconds, rest) = (body.received / u64::from(rate), body.received % u64::from(rate));
                 // Less than a second, for the rest is less than the rate.
                 let nanos = (rest * 1_000_000_000 / u64::from(rate)) as u32;
                 let grace = deadlines.body.unwrap_or(RATE_GRACE);
-                work.body.since + grace.saturating_add(Duration::new(seconds, nanos))
+                body.since + grace.saturating_add(Duration::new(seconds, nanos))
             }
             _ => Instant::NEVER,
         };
-        self.receive_deadline = progress.min(rate);
+        progress.min(rate)
     }
 
     /// The application is waited for, and has not answered.
@@ -108,11 +114,21 @@ impl Connection {
         }
     }
 
+    /// There may be output: the peer has been given it now at the latest.
     #[inline]
     pub(super) fn arm_write(&mut self, now: Instant) {
-        if self.write_deadline == Instant::NEVER && self.pending_output() > 0 {
-            self.write_deadline = after(now, self.settings.deadlines.write_stall);
+        if self.pending_output() > 0 {
+            self.write_since = self.write_since.min(now);
         }
+    }
+
+    /// Asked for when somebody waits: most output is taken at once, and never has a deadline.
+    #[inline]
+    fn write_deadline(&self) -> Instant {
+        if self.write_since == Instant::NEVER {
+            return Instant::NEVER;
+        }
+        after(self.write_since, self.settings.deadlines.write_stall)
     }
 }
 

@@ -84,7 +84,9 @@ pub(crate) fn says_something(fields: &Fields) -> bool {
     const LENGTHS: u32 =
         lengths(&["date", "server", "upgrade", "connection", "content-length", "transfer-encoding"]);
     fields.any_line(|name, _| {
-        1_u32.checked_shl(name.as_str().len() as u32).is_some_and(|bit| bit & LENGTHS != 0)
+        // The one that nearly every answer has is none of them, and need not be spelt out to be told.
+        *name != CONTENT_TYPE
+            && 1_u32.checked_shl(name.as_str().len() as u32).is_some_and(|bit| bit & LENGTHS != 0)
     })
 }
 

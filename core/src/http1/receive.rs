@@ -53,10 +53,10 @@ impl Connection {
             Taking::Wanted | Taking::Dropped => return Ok(()),
         }
         work.body.taking = Taking::Wanted;
+        work.body.latest = turn.now;
         if is_read {
             self.handler_deadline = Instant::NEVER;
         }
-        self.arm_body(turn.now);
         self.arm_write(turn.now);
         Ok(())
     }
@@ -72,7 +72,6 @@ impl Connection {
             work.body.taking = Taking::Paused;
             work.body.paused_at = turn.now;
             if self.state.receiving == Receiving::Body {
-                self.receive_deadline = Instant::NEVER;
                 self.arm_handler(turn.now);
             }
         }
@@ -103,7 +102,7 @@ impl Connection {
                         Taking::Paused => work.body.since += turn.now - work.body.paused_at,
                         Taking::Wanted | Taking::Dropped => {}
                     }
-                    self.arm_body(turn.now);
+                    work.body.latest = turn.now;
                 }
             }
             BodyLength::Known(_) | BodyLength::Chunked => {
@@ -136,7 +135,6 @@ impl Connection {
         let work = self.work.get_or_insert_with(|| Work::lend(turn.pool));
         let mut head = work.spare_head.take().unwrap_or_else(|| Box::new(RequestHead::vacant()));
         let (source, scan, _) = work.source(input);
-        let before = source.len();
         match parse::request_head(source, &mut head, scan, &self.settings.limits) {
             Ok(true) => {}
             Ok(false) => {
@@ -148,11 +146,9 @@ impl Connection {
                 return Err(refusal);
             }
         }
-        let count = before - source.len();
         if !scan.is_fresh() {
             *scan = Scan::new(Section::Head);
         }
-        work.used(count);
         work.request = RequestFacts::of(&head);
         work.body = BodyState::declared(head.body_length(), turn.now);
         work.free_inbox();
@@ -219,16 +215,13 @@ impl Connection {
         }
         let (source, scan, body) = work.source(input);
         let dropped = body.taking == Taking::Dropped;
-        let before = source.len();
         let step = poll_rest(body, source, scan, &self.settings.limits)?;
-        let count = before - source.len();
-        work.used(count);
         work.free_inbox();
         match step {
             RestStep::Partial if input_ended => Err(Refusal::TruncatedBody),
             RestStep::Partial => Ok(Step::Wait),
             RestStep::Data(data) => {
-                self.arm_body(turn.now);
+                work.body.latest = turn.now;
                 Ok(if dropped { Step::Again } else { Step::Event(Event::Body { id, data }) })
             }
             RestStep::Moved => Ok(Step::Again),

@@ -7,7 +7,7 @@ use super::framing::BodyLength;
 use super::head::RequestHead;
 use super::refusal::Refusal;
 use super::scan::{Scan, Section};
-use crate::buf::Output;
+use crate::buf::{Output, keep_tail};
 use crate::time::Instant;
 use crate::turn::Pool;
 
@@ -16,8 +16,8 @@ use crate::turn::Pool;
 pub(crate) struct Work {
     /// Input that could not be used yet.
     pub(crate) inbox: BytesMut,
-    /// How much of the inbox had come before the server drained.
-    pub(crate) came_before: usize,
+    /// How much was kept since the server drained. While it does not drain nobody asks.
+    pub(crate) came_after: usize,
     pub(crate) scan: Scan,
     /// Done with, for the next head to be read into.
     pub(crate) spare_head: Option<Box<RequestHead>>,
@@ -82,6 +82,8 @@ pub(crate) struct BodyState {
     pub(crate) received: u64,
     /// When it began to be read, moved on by every pause.
     pub(crate) since: Instant,
+    /// When it was asked for, or last made progress.
+    pub(crate) latest: Instant,
     /// When it was paused.
     pub(crate) paused_at: Instant,
 }
@@ -94,6 +96,7 @@ impl Default for BodyState {
             taking: Taking::Held,
             received: 0,
             since: Instant::ORIGIN,
+            latest: Instant::ORIGIN,
             paused_at: Instant::ORIGIN,
         }
     }
@@ -106,7 +109,15 @@ impl BodyState {
             BodyLength::Known(left) => BodyRest::Length(left),
             BodyLength::Chunked => BodyRest::Chunks(ChunkDecoder::default()),
         };
-        Self { declared: length, rest, taking: Taking::Held, received: 0, since: now, paused_at: now }
+        Self {
+            declared: length,
+            rest,
+            taking: Taking::Held,
+            received: 0,
+            since: now,
+            latest: now,
+            paused_at: now,
+        }
     }
 }
 
@@ -158,7 +169,6 @@ impl Work {
             self.scan = Scan::new(Section::Head);
         }
         self.answer = AnswerBody::Nothing;
-        self.came_before = 0;
         pool.give(self);
     }
 
@@ -180,29 +190,39 @@ impl Work {
             return (input, &mut self.scan, &mut self.body);
         }
         if !input.is_empty() {
-            self.inbox.extend_from_slice(input);
-            input.clear();
+            self.keep(input);
         }
         (&mut self.inbox, &mut self.scan, &mut self.body)
     }
 
-    /// So much of the [source](Self::source) was used.
-    #[inline]
-    pub(crate) const fn used(&mut self, count: usize) {
-        self.came_before = self.came_before.saturating_sub(count);
+    /// Keeps `input` behind what was kept before, and empties it.
+    pub(crate) fn keep(&mut self, input: &mut BytesMut) {
+        self.came_after = self.came_after.saturating_add(input.len());
+        keep_tail(&mut self.inbox, input);
     }
 
-    /// What had come before the server drained, as far as it is not used yet.
+    /// What is in the inbox has come before the server drains; what is kept from here on comes after.
+    pub(crate) const fn drain(&mut self) {
+        self.came_after = 0;
+    }
+
+    /// What had come before the server drained, as far as it is not used yet. All that comes later stands behind it, and
+    /// bytes are used from the front: they are used up before one that came later is taken past the inbox.
     pub(crate) fn came_before(&self) -> &[u8] {
-        &self.inbox[..self.came_before.min(self.inbox.len())]
+        &self.inbox[..self.inbox.len().saturating_sub(self.came_after)]
     }
 
     /// Lets go of an inbox that was used up.
     #[inline]
     pub(crate) fn free_inbox(&mut self) {
         if self.inbox.is_empty() && self.inbox.capacity() > 0 {
-            self.inbox = BytesMut::new();
+            self.drop_inbox();
         }
+    }
+
+    #[cold]
+    fn drop_inbox(&mut self) {
+        self.inbox = BytesMut::new();
     }
 }
 

@@ -48,7 +48,7 @@ impl Bounds<'_> {
             Aim::Section => self.unbudgeted(),
             Aim::Body | Aim::Hoard => FIXED_BYTES + READ_BYTES,
             Aim::Echo => FIXED_BYTES + PIECES * READ_BYTES,
-            // Requests in a row are answered up to the connection's own limit; its buffer grew by doubling.
+            // An answer's source is asked up to the connection's own limit; its buffer grew by doubling.
             Aim::Answers => FIXED_BYTES + 2 * (self.limits.max_output_bytes + READ_BYTES),
         }
     }

@@ -10,6 +10,7 @@ mod application;
 mod deadlines;
 mod deadlines_hold;
 mod draining;
+mod drains_hold;
 mod early;
 mod expectation;
 mod failures;

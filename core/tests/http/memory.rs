@@ -153,6 +153,52 @@ fn output_that_waits_is_held_in_the_budget() {
     assert_eq!(memory.held(), 0);
 }
 
+/// Answers with 5,000 bytes.
+fn answering() -> impl Service {
+    service_fn(|_: &mut Request, _: &mut Context<'_>| Response::ok(vec![b'x'; 5000]))
+}
+
+/// What is always granted, and the answer that goes beyond it.
+const UNCOUNTED_BYTES: usize = 16 * 1024 + 5200;
+
+#[test]
+fn requests_that_come_together_are_answered_as_far_as_the_budget_has_room() {
+    for (limit, at_once) in [(0, 4), (20_000, 4), (100_000, 12)] {
+        let (http, memory, recorder) = under(answering(), limit);
+        let mut rig = Rig::connect(&http);
+        rig.feed(get("/").repeat(12), usize::MAX);
+        assert_eq!(recorder.seen().len(), at_once, "under {limit} bytes");
+        let mut output = Vec::new();
+        while rig.next_write_operation() == WriteOperation::Write {
+            let waiting = recorder.seen().len() * 5000 - output.len().min(recorder.seen().len() * 5000);
+            assert!(waiting <= limit + UNCOUNTED_BYTES, "{waiting} bytes wait under {limit}");
+            assert!(memory.held() <= limit);
+            output.extend(rig.write_at_most(700));
+        }
+        assert_eq!(crate::kit::answers(&output, &[]).len(), 12);
+        rig.assert_reading();
+        rig.run();
+        assert_eq!(memory.held(), 0);
+    }
+}
+
+#[test]
+fn connections_whose_peers_take_nothing_share_the_budget() {
+    const BUDGET: usize = 100_000;
+    let (http, memory, recorder) = under(answering(), BUDGET);
+    let mut rigs: Vec<SiteRig> = (0..20).map(|_| Rig::connect(&http)).collect();
+    for rig in &mut rigs {
+        rig.feed(get("/").repeat(100), usize::MAX);
+        assert!(memory.held() <= BUDGET);
+    }
+    let made = recorder.seen().len() * 5200;
+    assert!(made <= BUDGET + rigs.len() * UNCOUNTED_BYTES, "{made} bytes wait");
+    assert_eq!(
+        rigs.iter_mut().map(|rig| crate::kit::answers(&rig.written(), &[]).len()).sum::<usize>(),
+        2000
+    );
+}
+
 #[test]
 fn sources_make_no_more_than_there_is_room_for_and_go_on_as_the_peer_reads() {
     let (http, memory, _) = under(
