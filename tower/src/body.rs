@@ -1,7 +1,7 @@
 //! A request's body, as `http_body` has bodies.
 
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll, Waker, ready};
 
 use anabranch_core::app::{BodyError, Frame, Incoming};
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use http_body::SizeHint;
 
 /// The body of a request: its data as it comes, then its trailer fields.
 ///
-/// Nothing is asked of the peer before it is first polled (`100 Continue` goes out then), and the peer is held up while what
+/// A peer that waits for `100 Continue` gets it when the body is first polled, and not before. Any peer is held up while what
 /// has come is not taken. Dropped, it declines the rest. It may be polled on any thread.
 #[derive(Debug, Default)]
 pub struct RequestBody {
@@ -75,6 +75,13 @@ impl http_body::Body for RequestBody {
 }
 
 impl RequestBody {
+    /// Has what came with the head put aside for the first poll, and is not polled twice for it. There can be nothing yet.
+    pub(crate) fn ask(&mut self, waker: &Waker) {
+        if let Some(incoming) = &mut self.incoming {
+            let _: Poll<_> = incoming.poll_frame(&mut Context::from_waker(waker)).map(|_| ());
+        }
+    }
+
     /// Who has all that was declared may look no further: so the end is taken with the last byte, lest the body seem declined.
     fn took(&mut self, bytes: usize, context: &mut Context<'_>) {
         let (Some(incoming), Some(left)) = (&mut self.incoming, &mut self.left) else { return };

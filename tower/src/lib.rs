@@ -40,7 +40,7 @@
 //!
 //! - `poll_ready` comes before each `call`, on the same clone of the service; there is a clone a driver thread, and a request
 //!   that waits takes its own along. The service is `Clone + Send`, and need not be `Sync`.
-//! - Bodies stream both ways with backpressure, and with trailer fields. A request's is asked for when it is first polled.
+//! - Bodies stream both ways with backpressure, and with trailer fields. `100 Continue` goes out when a body is first polled.
 //! - Core frames the answers, whatever the service says: length, chunks, HEAD, 204, 304, the connection's end. An answer that is
 //!   there at once, body and all, takes the same way as one that a handler of core's gives in place.
 //! - An error of the service is answered with 500, an error of a body cuts its answer off; [`Tower::on_error`] hears of both.

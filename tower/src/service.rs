@@ -172,8 +172,11 @@ impl<S: HttpService> Service for Tower<S> {
         }
         let shared = Arc::clone(&self.shared);
         Outcome::stream(move |request, incoming, context| {
-            Call::begin(&shared, request, RequestBody::from(incoming), context)
-                .map_or_else(Outcome::from, |call| call.later())
+            let mut body = RequestBody::from(incoming);
+            if !request.expects_continue() {
+                body.ask(context.waker());
+            }
+            Call::begin(&shared, request, body, context).map_or_else(Outcome::from, |call| call.later())
         })
     }
 

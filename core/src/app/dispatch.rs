@@ -261,6 +261,9 @@ impl<S: Service> Serve<S> {
                 }
                 Outcome::Await(future) => {
                     exchange.stage = Stage::Awaiting(future);
+                    // A body that was looked for already comes with the bytes that are being read: they need not be kept,
+                    // and the future finds it at its first poll.
+                    self.tend_feed(turn);
                     return;
                 }
                 Outcome::Upgrade(upgrade) => return self.upgrade(*upgrade, turn),

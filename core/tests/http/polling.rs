@@ -71,6 +71,38 @@ fn future_that_upgrades_hands_over_what_came_behind_the_request() {
     assert!(written.starts_with(b"HTTP/1.1 101 ") && written.ends_with(b"\r\n\r\nbehind"), "{written:?}");
 }
 
+#[test]
+fn body_that_was_looked_for_in_place_is_there_at_the_futures_first_poll() {
+    let polls = Arc::new(Mutex::new(Vec::new()));
+    let counted = Arc::clone(&polls);
+    let mut rig = rig(service_fn(move |_: &mut Request, _: &mut Context<'_>| {
+        let counted = Arc::clone(&counted);
+        Outcome::stream(move |_, mut incoming, context| {
+            let looks = incoming.poll_frame(&mut task::Context::from_waker(context.waker()));
+            assert!(looks.is_pending(), "nothing comes before it is asked for");
+            Outcome::future(future::poll_fn(move |context| {
+                let mut came = 0;
+                loop {
+                    match incoming.poll_frame(context) {
+                        Poll::Ready(Some(_)) => came += 1,
+                        polled => {
+                            counted.lock().unwrap().push(came);
+                            return polled.map(|_| "x");
+                        }
+                    }
+                }
+            }))
+        })
+    }));
+    rig.read(post("/", "whole"));
+    assert_eq!(one_answer(&rig.written()).text(), "x");
+    assert_eq!(*polls.lock().unwrap(), [1], "data a poll");
+    rig.read("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    assert!(rig.written().starts_with(b"HTTP/1.1 100 Continue\r\n"));
+    rig.read("ok");
+    assert_eq!(one_answer(&rig.written()).text(), "x");
+}
+
 /// Ready once it is opened.
 #[derive(Clone, Default)]
 struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
