@@ -230,7 +230,7 @@ fn wire_is_asked_again_before_a_drain_and_once() {
 #[test]
 fn budget_that_is_spent_polls_the_task_again() {
     let mut task = Task::new(Idle(SECOND), &Log::default());
-    task.script.lock().reads.extend(["abcdefgh"; 40_000]);
+    task.script.lock().reads.extend(std::iter::repeat_n("abcdefgh", 40_000));
     assert!(task.poll(Stop::Running).is_pending());
     assert_eq!(task.wakes(), 1);
 }
