@@ -42,6 +42,7 @@ lawful! {
     smol => Async::Smol { threads: TWO };
     async_std => Async::AsyncStd;
     tokio_over_mean_wires => mean::Tokio(Builder::new_multi_thread);
+    smol_over_mean_wires => mean::Smol;
     tokio_on_one_thread_over_mean_wires => mean::Tokio(Builder::new_current_thread);
 }
 
