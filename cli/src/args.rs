@@ -85,7 +85,7 @@ pub struct ServeArguments {
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
     /// Workers of models `pool` and `reactor-pool` [default: two for each processor], loops of `multi-reactor`, network
-    /// threads of `staged` [default: one for each processor]
+    /// threads of `staged`, workers of `tokio`, threads of `tokio-local` and `smol` [default: one for each processor]
     #[arg(long, value_name = "N")]
     pub threads: Option<Count>,
     /// Accepted connections that may wait for a worker of model `pool` [default: as many as there are workers]

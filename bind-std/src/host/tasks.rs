@@ -55,7 +55,10 @@ impl Wakers {
             self.places.push(None);
             self.places.len() - 1
         });
-        self.places[place] = Some(waker.clone());
+        let known = &mut self.places[place];
+        if known.as_ref().is_none_or(|known| !known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
         place
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use clap::ValueEnum;
+
 use super::arguments;
 use super::check::{CommandLine, check};
 use super::effective::effective;
@@ -257,10 +259,7 @@ fn what_is_printed_is_read_as_the_same_and_printed_the_same() {
                       max_memory = 0x1000\n[deadlines]\nhead_timeout = \"90s\"\ngrace = \"off\"\n[logging]\nverbose = 2\n\
                       access_log = true\n[etx]\netx_delay = 0\n";
     let mut texts = vec![String::new(), WEASELDB.to_owned(), everything.to_owned()];
-    texts.extend(
-        ["single", "threads", "reactor", "multi-reactor", "reactor-pool", "staged"]
-            .map(|m| format!("model = \"{m}\"")),
-    );
+    texts.extend(ModelName::value_variants().iter().map(|model| format!("model = \"{}\"", model.name())));
     texts.push("model = \"pool\"\nthreads = 3".to_owned());
     for text in texts {
         let printed = effective(&good(&text).settings);
