@@ -74,6 +74,15 @@ static TARGETS: &[Target] = &[
     target("overload", "staged", metric::GROWTH, Most(1.0, Number)),
     target("get", "reactor", metric::REQUESTS, Least(1.0, Server("nginx-1"))),
     target("get", "reactor", metric::REQUESTS, Least(1.0, Server("hyper-local"))),
+    target("get", "tokio", metric::REQUESTS, Least(0.97, Server("hyper"))),
+    target("get", "tokio", metric::USER, Most(0.8, Server("hyper"))),
+    target("pipelined", "tokio", metric::REQUESTS, Least(1.15, Server("hyper"))),
+    target("idle", "tokio", metric::CONNECTION, Most(2048.0, Number)),
+    target("get", "tokio-tower", metric::USER, Most(0.8, Server("axum"))),
+    target("pipelined", "tokio-tower", metric::REQUESTS, Least(2.0, Server("axum"))),
+    target("idle", "tokio-tower", metric::CONNECTION, Most(1.0 / 3.0, Server("axum"))),
+    target("get", "smol", metric::CPU, Most(1.3, Server("tokio"))),
+    target("get", "async-std", metric::CPU, Most(1.3, Server("tokio"))),
 ];
 
 /// For each of these models.
