@@ -141,7 +141,7 @@ pub const MODELS: &[Model] = &[
         what: "A task for each connection, on tokio's multi-thread runtime with --threads workers; a task goes to whichever \
                is idle.",
         when: "For applications that await: tower and axum services, clients of databases and of other servers.",
-        slow_clients: "Its socket and some 1.5 KB, until its deadline; nobody waits for it. A handler that blocks stops the \
+        slow_clients: "Its socket and some 1.3 KB, until its deadline; nobody waits for it. A handler that blocks stops the \
                        tasks of its worker until others take them over.",
         measured: MEASURED_NOT,
         etx: "5·d",
