@@ -64,9 +64,9 @@ impl Connection {
     pub(crate) fn close(self, reason: CloseReason) {
         let Self { driven, socket, permit } = self;
         drop(socket);
-        permit.end(reason);
-        // What the application left with it may panic too.
+        // What the application left with it may panic too. It is gone before its place is given to another.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(driven)));
+        permit.end(reason);
     }
 }
 

@@ -51,8 +51,11 @@ impl Shared {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             if let Some((flow, connection, permit)) = admitted.connect(host.clock().now()) {
                 let mut driven = Driven::new(flow, Readiness::ready());
-                // The socket is closed in there, before the permit says so.
-                permit.end(carry(&mut driven, connection.socket, environment, parker, attend));
+                // The socket is closed in there, and the flow is gone, before the permit says so: the next connection may
+                // take their places. What the application left with the flow may panic.
+                let reason = carry(&mut driven, connection.socket, environment, parker, attend);
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(driven)));
+                permit.end(reason);
             }
         }));
     }

@@ -290,9 +290,9 @@ impl<W, A, M> State<W, A, M> {
         let Self::Open(polled, permit) = self else { return };
         let (driven, wire, alarm) = polled.into_parts();
         drop(wire);
-        permit.end(reason);
-        // What the application left with it may panic too.
+        // What the application left with it may panic too. It is gone before its place is given to another.
         let _ = catch_unwind(AssertUnwindSafe(|| drop((driven, alarm))));
+        permit.end(reason);
     }
 }
 
