@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use anabranch_core::Instant;
 use anabranch_core::drive::{Alarm, PollWire};
-use anabranch_std::host::{Clock, PollAccept, receive};
+use anabranch_std::host::{Clock, PollAccept, receive, send};
 use anabranch_std::{Blocking, Connection, Listener};
 use async_io::{Async, Timer};
 use bytes::BytesMut;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
+use rustix::net::RecvFlags;
 use socket2::Socket;
 
 /// A connected socket, of whatever family.
@@ -55,14 +55,8 @@ impl PollWire for SocketWire {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
         loop {
-            let socket = self.socket.get_ref();
-            let wrote = match slices {
-                [slice] => send(socket, slice, FLAGS),
-                slices => sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), FLAGS),
-            };
-            match wrote.map_err(io::Error::from) {
+            match send(self.socket.get_ref(), slices) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     ready!(self.socket.poll_writable(context))?;
                 }

@@ -5,9 +5,9 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use anabranch_core::drive::Wire;
-use anabranch_std::host::receive;
+use anabranch_std::host::{receive, send};
 use bytes::BytesMut;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
+use rustix::net::RecvFlags;
 use socket2::Socket;
 
 /// A socket during a turn.
@@ -20,11 +20,7 @@ impl Wire for SocketWire<'_> {
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let count = match slices {
-            [slice] => send(self.0, slice, SendFlags::NOSIGNAL)?,
-            slices => sendmsg(self.0, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?,
-        };
-        Ok(count)
+        send(self.0, slices)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

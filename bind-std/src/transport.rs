@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use anabranch_core::drive::Wire;
 use bytes::BytesMut;
+use rustix::net::RecvFlags;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
 use socket2::Socket;
 
-use crate::host::receive;
+use crate::host::{receive, send};
 
 /// How long a thread sleeps in recv(2) before it looks whether the server is stopping: drain reaches every reader
 /// within half a second, half of which is to spare for a busy machine.
@@ -179,17 +179,11 @@ impl Wire for TurnWire<'_> {
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
         #[cfg(test)]
         {
             self.transport.calls.send += 1;
         }
-        let socket = &self.transport.socket;
-        let count = match slices {
-            [slice] => send(socket, slice, FLAGS)?,
-            slices => sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), FLAGS)?,
-        };
-        Ok(count)
+        send(&self.transport.socket, slices)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anabranch_core::drive::PollWire;
-use anabranch_std::host::{PollAccept, receive};
+use anabranch_std::host::{PollAccept, receive, send};
 use anabranch_std::{Blocking, Connection, Listener};
 use bytes::BytesMut;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, send, sendmsg};
+use rustix::net::RecvFlags;
 use socket2::Socket;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -38,15 +38,6 @@ impl SocketWire {
         // SAFETY: a socket owns its descriptor, which is the same until it is dropped, and nobody replaces it meanwhile.
         let socket = unsafe { AsyncFd::register(connection.socket) }?;
         Ok(Self { socket, may_give: false, may_take: false })
-    }
-
-    fn write(socket: &Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
-        let count = match slices {
-            [slice] => send(socket, slice, FLAGS)?,
-            slices => sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), FLAGS)?,
-        };
-        Ok(count)
     }
 }
 
@@ -77,7 +68,7 @@ impl PollWire for SocketWire {
 
     fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         if self.may_take {
-            match Self::write(self.socket.get_ref(), slices) {
+            match send(self.socket.get_ref(), slices) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_take = false,
                 result => return Poll::Ready(result),
             }
@@ -85,7 +76,7 @@ impl PollWire for SocketWire {
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         loop {
             let mut ready = ready!(self.socket.poll_write_ready(context))?;
-            match Self::write(ready.get_inner(), slices) {
+            match send(ready.get_inner(), slices) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
                 Ok(count) => {
                     if count < offered {

@@ -136,9 +136,10 @@ impl Promise {
                 drop(state);
                 let runtime = runtime.clone();
                 duplex.with_future(move |stream| {
-                    let entered = runtime.enter();
-                    let task = work(Upgraded { stream });
-                    drop(entered);
+                    let task = {
+                        let _entered = runtime.enter();
+                        work(Upgraded { stream })
+                    };
                     Inside::new(runtime, Box::pin(task))
                 })
             }
