@@ -288,9 +288,15 @@ impl Reactor {
                     merge(&mut connection.driven.readiness, *events);
                     wanted = *meanwhile;
                 }
+                // It may have gone before the server said that it stops.
+                let is_told = match self.host.stop() {
+                    Stop::Running => true,
+                    Stop::Draining => connection.driven.is_draining(),
+                    Stop::Aborting(_) => false,
+                };
                 slot.state = State::Here(connection);
                 self.settle(place, progress);
-                if wanted || self.host.stop() != Stop::Running {
+                if wanted || !is_told {
                     self.enqueue(place);
                 }
             }
@@ -409,15 +415,14 @@ impl Reactor {
 
     fn hand_over(&mut self, place: Place) {
         let Some(slot) = self.slots.get_mut(place) else { return };
-        let own = slot.own.get_or_insert_with(|| Box::new(Own::new(self.mailbox.clone(), place)));
-        let away = State::Away { events: Readiness::default(), wanted: false };
-        let State::Here(connection) = std::mem::replace(&mut slot.state, away) else {
-            // A turn is under way: another follows it.
-            if let State::Away { wanted, .. } = &mut slot.state {
-                *wanted = true;
-            }
+        if let State::Away { wanted, .. } = &mut slot.state {
+            // A turn is under way: another follows it, with what came meanwhile.
+            *wanted = true;
             return;
-        };
+        }
+        let away = State::Away { events: Readiness::default(), wanted: false };
+        let State::Here(connection) = std::mem::replace(&mut slot.state, away) else { return };
+        let own = slot.own.get_or_insert_with(|| Box::new(Own::new(self.mailbox.clone(), place)));
         own.state().leave();
         self.outbox.push(Work { place, connection, own: own.share() });
     }
