@@ -29,12 +29,17 @@ pub(super) fn drain_lets_requests_in_flight_finish(model: &Model) {
         last_answer(client).has_status(200);
         server.ends();
     }
+    // Several, each wherever it is at that moment: in a turn, or waiting for room.
     let server = model.serve();
-    let mut client = open(&server);
-    client.send(get("/large?bytes=8000000"));
-    client.head();
+    let mut clients: Vec<Client> = (0..model.at_a_time().unwrap_or(8)).map(|_| open(&server)).collect();
+    clients.iter_mut().for_each(|client| client.send(get("/large?bytes=2000000")));
+    for client in &mut clients {
+        client.head();
+    }
     server.drain(GRACE);
-    assert_eq!(client.rest().len(), 8_000_000);
+    for mut client in clients {
+        assert_eq!(client.rest().len(), 2_000_000);
+    }
     server.ends();
 }
 
