@@ -345,7 +345,7 @@ impl Reactor {
         let Some(slot) = self.slots.get_mut(place) else { return };
         // With a worker: its deadline is set when it is back.
         let State::Here(connection) = &slot.state else { return };
-        match connection.driven.deadline() {
+        match connection.driven.outlook().due {
             Instant::NEVER => {}
             due if due <= now => self.serve(place),
             due => self.timers.set(place.key(), due),
@@ -386,7 +386,7 @@ impl Reactor {
     fn turn(&mut self, place: Place) {
         // However long the handlers before it took: its deadlines count from now.
         self.look_at_the_clock();
-        let Self { host, workspace, slots, common, now, mailbox, .. } = self;
+        let Self { host, workspace, slots, common, now, .. } = self;
         let Some(slot) = slots.get_mut(place) else { return };
         let State::Here(connection) = &mut slot.state else { return };
         let mut progress = Progress::Again;
@@ -398,12 +398,7 @@ impl Reactor {
                 is_woken = own.state().end();
             } else {
                 progress = connection.turn(host, workspace, *now, common.waker());
-                let waits = connection.driven.waits_for_application();
-                if waits {
-                    // Its application has to know whom to wake, and is told in one more turn.
-                    slot.own = Some(Box::new(Own::new(mailbox.clone(), place)));
-                }
-                is_woken = common.was_woken() || waits;
+                is_woken = common.was_woken();
             }
             if progress != Progress::Blocked || !is_woken {
                 return self.settle(place, progress);
@@ -446,36 +441,53 @@ impl Reactor {
         match progress {
             Progress::Finished(reason) => self.close(place, reason),
             Progress::Again => self.enqueue(place),
-            Progress::Blocked => {
-                self.watch_output(place);
-                self.set_timer(place);
-            }
+            Progress::Blocked => self.wait(place),
+        }
+    }
+
+    /// Sees to it that whatever moves the connection next is heard of.
+    fn wait(&mut self, place: Place) {
+        let Some(Slot { state: State::Here(connection), watched, own, .. }) = self.slots.get_mut(place)
+        else {
+            return;
+        };
+        let outlook = connection.driven.outlook();
+        let is_unheard = outlook.writes() && *watched == Watched::Input;
+        let is_unknown = outlook.waits_for_application() && own.is_none();
+        // Only to earlier: what moves to later is found out when the earlier comes due.
+        if outlook.due != Instant::NEVER && self.timers.get(place.key()).is_none_or(|set| outlook.due < set) {
+            self.timers.set(place.key(), outlook.due);
+        }
+        if is_unknown {
+            self.introduce(place);
+        }
+        if is_unheard {
+            self.watch_output(place);
+        }
+    }
+
+    /// Has the application know whom to wake, by one more turn.
+    #[cold]
+    fn introduce(&mut self, place: Place) {
+        let own = Own::new(self.mailbox.clone(), place);
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.own = Some(Box::new(own));
+            self.enqueue(place);
         }
     }
 
     /// Has the poll say when there is room for output, once there is none: most connections never need it.
+    #[cold]
     fn watch_output(&mut self, place: Place) {
         let token = self.slots.token(place);
         let Some(slot) = self.slots.get_mut(place) else { return };
         let State::Here(connection) = &slot.state else { return };
-        if slot.watched == Watched::Both || !connection.driven.wants_write() {
-            return;
-        }
         slot.watched = Watched::Both;
         let fd = connection.socket().as_raw_fd();
         let both = Interest::READABLE | Interest::WRITABLE;
         if self.poll.registry().reregister(&mut SourceFd(&fd), token, both).is_err() {
             // Out of memory: nobody would hear when its peer reads again.
             self.close(place, CloseReason::Aborted(AbortReason::Driver));
-        }
-    }
-
-    fn set_timer(&mut self, place: Place) {
-        let Some(Slot { state: State::Here(connection), .. }) = self.slots.get_mut(place) else { return };
-        let due = connection.driven.deadline();
-        // Only to earlier: what moves to later is found out when the earlier comes due.
-        if due != Instant::NEVER && self.timers.get(place.key()).is_none_or(|set| due < set) {
-            self.timers.set(place.key(), due);
         }
     }
 

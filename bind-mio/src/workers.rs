@@ -48,12 +48,12 @@ pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
             }
             progress = Progress::Again;
         }
-        let due = connection.driven.deadline();
+        let outlook = connection.driven.outlook();
         // Output that did not fit is heard of only once the loop has asked for that.
-        let only_listens = progress == Progress::Blocked && !connection.driven.wants_write();
+        let only_listens = progress == Progress::Blocked && !outlook.writes();
         let mail = Mail::Returned(place, connection, progress);
         if only_listens && host.stop() == Stop::Running {
-            own.mailbox().leave(mail, due);
+            own.mailbox().leave(mail, outlook.due);
             // In this order: either the loop finds the mail when it looks for what it noted, or it is woken for it.
             if own.was_noted() {
                 own.mailbox().rouse();

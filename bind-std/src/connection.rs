@@ -21,7 +21,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use anabranch_core::drive::{Budget, Driven, Progress, Stop};
-use anabranch_core::{CloseReason, Instant, Job, Turn};
+use anabranch_core::{CloseReason, Instant, Job, Outlook, Turn};
 use rustix::event::PollFlags;
 use socket2::Socket;
 
@@ -81,14 +81,6 @@ struct Carrier<'a> {
     silent: bool,
 }
 
-/// Which directions of the socket, and who else, can unblock the flow.
-#[derive(Clone, Copy, Debug)]
-struct Wants {
-    read: bool,
-    write: bool,
-    application: bool,
-}
-
 impl<'a> Carrier<'a> {
     fn new(
         driven: &'a mut Driven,
@@ -145,20 +137,12 @@ impl<'a> Carrier<'a> {
         self.driven.turn(stop, &mut wire, scratch, &mut turn, &mut |job| exec(job), BUDGET)
     }
 
-    fn wants(&self) -> Wants {
-        let driven = &*self.driven;
-        Wants {
-            read: driven.wants_read(),
-            write: driven.wants_write(),
-            application: driven.waits_for_application(),
-        }
-    }
-
     /// Sleeps until something may have changed. May return for nothing; the turn that follows is then for nothing too.
     fn wait(&mut self) {
-        let wants = self.wants();
-        let listens = wants.read && !wants.write && !wants.application && !self.silent;
-        let due = self.driven.deadline();
+        let outlook = self.driven.outlook();
+        let due = outlook.due;
+        let listens =
+            outlook.reads() && !outlook.writes() && !outlook.waits_for_application() && !self.silent;
         let since_turn = due.saturating_since(self.turned_at);
         let left = if listens && since_turn > FAR {
             since_turn
@@ -174,10 +158,10 @@ impl<'a> Carrier<'a> {
                 Wait::Arrived => self.driven.readiness.readable = true,
                 Wait::Silent => self.silent = true,
                 Wait::Interrupted => {}
-                Wait::TooShort => self.poll(wants, left),
+                Wait::TooShort => self.poll(outlook, left),
             }
         } else {
-            self.poll(wants, left);
+            self.poll(outlook, left);
         }
     }
 
@@ -188,10 +172,11 @@ impl<'a> Carrier<'a> {
     }
 
     /// Sleeps on everything at once.
-    fn poll(&mut self, wants: Wants, left: Option<Duration>) {
+    fn poll(&mut self, outlook: Outlook, left: Option<Duration>) {
         let (signals, parker) = (self.environment.signals, self.parker);
+        let (reads, writes) = (outlook.reads(), outlook.writes());
         let mut left = left;
-        let bell = if wants.application {
+        let bell = if outlook.waits_for_application() {
             parker.bell().inspect_err(|_| left = Some(left.unwrap_or(WITHOUT_BELL).min(WITHOUT_BELL))).ok()
         } else {
             parker.existing_bell()
@@ -208,10 +193,10 @@ impl<'a> Carrier<'a> {
         }
 
         let mut interest = PollFlags::empty();
-        interest.set(PollFlags::IN, wants.read);
-        interest.set(PollFlags::OUT, wants.write);
+        interest.set(PollFlags::IN, reads);
+        interest.set(PollFlags::OUT, writes);
         let watch = Watch {
-            socket: (!self.driven.readiness.gone || wants.read || wants.write)
+            socket: (!self.driven.readiness.gone || reads || writes)
                 .then(|| (self.transport.as_fd(), interest)),
             bell,
             drain: (!self.driven.is_draining()).then(|| signals.drain_fd()),
@@ -223,11 +208,11 @@ impl<'a> Carrier<'a> {
         }
 
         let failed = woken.socket.intersects(PollFlags::ERR | PollFlags::HUP);
-        if wants.read && (failed || woken.socket.contains(PollFlags::IN)) {
+        if reads && (failed || woken.socket.contains(PollFlags::IN)) {
             self.driven.readiness.readable = true;
             self.silent = false;
         }
-        if wants.write && (failed || woken.socket.contains(PollFlags::OUT)) {
+        if writes && (failed || woken.socket.contains(PollFlags::OUT)) {
             self.driven.readiness.writable = true;
         }
         // A peer that has only shut its sending half down raises neither of the two flags.

@@ -24,10 +24,9 @@ use bytes::BytesMut;
 pub use driven::{Driven, Stop};
 pub use task::{Alarm, PollWire, Polled};
 
-use crate::flow::{
-    CloseKind, CloseReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult, is_finished, is_reset,
-};
+use crate::flow::{CloseKind, CloseReason, Flow, InputEnd, ReadOperation, WriteOperation, WriteResult};
 use crate::job::Job;
+use crate::outlook::Outlook;
 use crate::turn::Turn;
 
 /// A transport, as far as a turn needs one.
@@ -235,25 +234,25 @@ where
         readiness.writable = true;
     }
     let mut bytes_left = budget.bytes;
-    if flow.deadline().is_some_and(|deadline| deadline.at <= turn.now) {
+    let mut outlook = flow.outlook();
+    if outlook.due <= turn.now {
         flow.handle_timeout(turn);
+        outlook.rests = false;
     }
     loop {
-        flow.run(turn);
-        while let Some(job) = flow.poll_job() {
-            if let Err(job) = exec(job) {
-                job.refuse();
-                flow.run(turn);
-            }
+        let mut wrote = false;
+        if !outlook.rests {
+            run(flow, turn, exec);
+            wrote = flush(flow, wire, readiness, turn, &mut bytes_left);
+            outlook = flow.outlook();
         }
-        let wrote = flush(flow, wire, readiness, turn, &mut bytes_left);
-        if readiness.gone && !wrote && loses_peer(flow, readiness) {
+        if readiness.gone && !wrote && loses_peer(outlook, readiness) {
             flow.close_input(InputEnd::Reset, turn);
+            outlook.rests = false;
             continue;
         }
-        let reading = flow.next_read_operation();
-        if reading == ReadOperation::Close && is_finished(flow) {
-            if is_reset(flow) {
+        if outlook.is_finished() {
+            if outlook.is_reset() {
                 // The driver closes the transport whatever came of it.
                 let _ = wire.reset();
             }
@@ -262,7 +261,7 @@ where
         if bytes_left == 0 || turn.allowance == 0 {
             return Progress::Again;
         }
-        if readiness.readable && reading == ReadOperation::Read {
+        if readiness.readable && outlook.reads() {
             loop {
                 // Unless slices of it are still held somewhere this allocates nothing: the buffer comes back whole.
                 scratch.reserve(read_size);
@@ -274,8 +273,9 @@ where
                     break;
                 }
             }
-        } else if !wrote {
-            if flow.next_write_operation() == WriteOperation::Write {
+            outlook.rests = false;
+        } else if !wrote || outlook.rests {
+            if outlook.writes() {
                 // What the wire would not take is held from now on: the flow lets go of this thread's buffers.
                 flow.run(turn);
             }
@@ -284,12 +284,22 @@ where
     }
 }
 
+/// Lets the application make progress, and hands out what it leaves to others.
+fn run<F: Flow + ?Sized>(flow: &mut F, turn: &mut Turn<'_>, exec: &mut dyn FnMut(Job) -> Result<(), Job>) {
+    flow.run(turn);
+    while let Some(job) = flow.poll_job() {
+        if let Err(job) = exec(job) {
+            job.refuse();
+            flow.run(turn);
+        }
+    }
+}
+
 /// Whether the flow is to be told that its peer is gone: it will not learn of it by itself, and does not know. Once.
-fn loses_peer<F: Flow + ?Sized>(flow: &F, readiness: &mut Readiness) -> bool {
-    let learns = flow.next_read_operation() == ReadOperation::Read
-        || flow.next_write_operation() == WriteOperation::Write;
+fn loses_peer(outlook: Outlook, readiness: &mut Readiness) -> bool {
+    let learns = outlook.reads() || outlook.writes();
     // Where our half is shut and the peer's too, that both are is no news.
-    let loses = !learns && !readiness.ended && !readiness.write_shut && !is_finished(flow);
+    let loses = !learns && !readiness.ended && !readiness.write_shut && !outlook.is_finished();
     readiness.ended |= loses;
     loses
 }

@@ -28,6 +28,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::info::ConnectionInfo;
 use crate::job::Job;
+use crate::outlook::Outlook;
 use crate::time::Instant;
 use crate::turn::Turn;
 
@@ -39,7 +40,7 @@ use crate::turn::Turn;
 ///
 /// 1. **Ask again.** After any input or command, ask the questions again. A driver may block only when neither side
 ///    made progress and no wake came during [`run`](Self::run) (a wake from within `run` counts), after it has flushed.
-///    It calls `run` at least once between an input and blocking.
+///    It calls `run` at least once between an input and blocking, unless the flow [rests](Outlook::rests).
 /// 2. **Questions are truthful.** [`ReadOperation::Read`] means that bytes from the peer will help;
 ///    [`WriteOperation::Write`] means that the slices are not empty.
 /// 3. **Quiescence.** Once nothing moves, another `run` without a wake changes nothing.
@@ -85,6 +86,12 @@ pub trait Flow: Send + 'static {
     /// *Question.* Fills `out` with the bytes to send, in order, and says how many slices that took. At least one and
     /// never an empty one while the write side says [`WriteOperation::Write`] and `out` has room.
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize;
+
+    /// *Question.* All that a driver asks between two calls, at once. Left as it is, it asks the others; a flow that stands in
+    /// one place most of the time may know the answers there without asking.
+    fn outlook(&self) -> Outlook {
+        Outlook::of(self)
+    }
 
     /// *Question.* Why the conversation ended, once it did.
     #[must_use]
@@ -441,6 +448,9 @@ impl<F: Flow + ?Sized> Flow for Box<F> {
     }
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         (**self).write_slices(out)
+    }
+    fn outlook(&self) -> Outlook {
+        (**self).outlook()
     }
     fn close_reason(&self) -> Option<CloseReason> {
         (**self).close_reason()

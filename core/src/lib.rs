@@ -114,6 +114,7 @@ pub mod info;
 pub mod job;
 pub mod layers;
 pub mod lifecycle;
+pub mod outlook;
 mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -128,5 +129,6 @@ pub use flow::{
 };
 pub use info::{ConnectionId, ConnectionInfo, ExchangeId};
 pub use job::{Job, Lane};
+pub use outlook::Outlook;
 pub use time::{Dates, Instant};
 pub use turn::{Pool, Turn};

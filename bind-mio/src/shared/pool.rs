@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-use anabranch_core::Instant;
 use anabranch_core::drive::Progress;
 use anabranch_core::lifecycle::AcceptErrorKind;
 use anabranch_core::timer::Timers;
+use anabranch_core::{Instant, Outlook};
 use anabranch_std::host::{Admitted, Bell, Host, Stop, Workspace};
 use crossbeam_queue::SegQueue;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -193,8 +193,9 @@ impl Pool {
         match connection.turn(&self.host, workspace, now, waker) {
             Progress::Again => self.want(number),
             Progress::Blocked => {
-                self.set_timer(number, entry, connection.driven.deadline());
-                if self.arm(number, entry, connection, *armed).is_ok() {
+                let outlook = connection.driven.outlook();
+                self.set_timer(number, entry, outlook.due);
+                if self.arm(number, entry, connection, outlook, *armed).is_ok() {
                     *armed = Armed::Once;
                     return;
                 }
@@ -223,10 +224,17 @@ impl Pool {
     }
 
     /// Asks for the next event: of what the flow waits for, and of the peer's end in any case.
-    fn arm(&self, number: u32, entry: &Entry, connection: &Connection, armed: Armed) -> io::Result<()> {
+    fn arm(
+        &self,
+        number: u32,
+        entry: &Entry,
+        connection: &Connection,
+        outlook: Outlook,
+        armed: Armed,
+    ) -> io::Result<()> {
         let mut flags = EventFlags::ONESHOT;
-        flags.set(EventFlags::IN | EventFlags::RDHUP, connection.driven.wants_read());
-        flags.set(EventFlags::OUT, connection.driven.wants_write());
+        flags.set(EventFlags::IN | EventFlags::RDHUP, outlook.reads());
+        flags.set(EventFlags::OUT, outlook.writes());
         let token = EventData::new_u64(u64::from(entry.generation()) << 32 | u64::from(number));
         let socket: &Socket = connection.socket();
         match armed {

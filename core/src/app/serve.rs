@@ -34,6 +34,7 @@ use crate::http1::{Connection, Refusal};
 use crate::info::{ConnectionInfo, ExchangeId};
 use crate::job::Job;
 use crate::layers::switch::{Next, Switchable};
+use crate::outlook::Outlook;
 use crate::time::Instant;
 use crate::turn::Turn;
 
@@ -157,6 +158,15 @@ impl<S: Service> Flow for Serve<S> {
             Some(deadline) if deadline.at <= at => connection,
             _ => Some(Deadline { at, kind: DeadlineKind::Application }),
         }
+    }
+
+    fn outlook(&self) -> Outlook {
+        if self.is_at_rest()
+            && let Some(outlook) = self.connection.outlook_at_rest()
+        {
+            return outlook;
+        }
+        Outlook::of(self)
     }
 
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {

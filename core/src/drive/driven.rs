@@ -12,9 +12,9 @@ use core::fmt;
 use bytes::BytesMut;
 
 use super::{Budget, Progress, Readiness, Wire, turn};
-use crate::flow::{AbortReason, CloseReason, Flow, ReadOperation, Waiting, WriteOperation};
+use crate::flow::{AbortReason, CloseReason, Flow, ReadOperation};
 use crate::job::Job;
-use crate::time::Instant;
+use crate::outlook::Outlook;
 use crate::turn::Turn;
 
 /// What a server's connections are to do.
@@ -92,28 +92,14 @@ impl Driven {
         self.drained
     }
 
-    /// When it wants to be told the time; [`Instant::NEVER`], if it does not.
-    #[must_use]
-    pub fn deadline(&self) -> Instant {
-        self.flow.deadline().map_or(Instant::NEVER, |deadline| deadline.at)
-    }
-
-    /// Whether bytes from its peer will help it, and may still come.
-    #[must_use]
-    pub fn wants_read(&self) -> bool {
-        self.flow.next_read_operation() == ReadOperation::Read && !self.readiness.has_ended()
-    }
-
-    /// Whether it has bytes that its peer has not taken.
-    #[must_use]
-    pub fn wants_write(&self) -> bool {
-        self.flow.next_write_operation() == WriteOperation::Write
-    }
-
-    /// Whether its application may have something for it, and has to know whom to wake.
-    #[must_use]
-    pub fn waits_for_application(&self) -> bool {
-        self.flow.waiting_on().contains(Waiting::APPLICATION)
+    /// What lies ahead of it, for whoever waits: a peer whose bytes have ended is not read from.
+    #[inline]
+    pub fn outlook(&self) -> Outlook {
+        let mut outlook = self.flow.outlook();
+        if self.readiness.has_ended() && outlook.reads() {
+            outlook.read = ReadOperation::Yield;
+        }
+        outlook
     }
 }
 

@@ -128,7 +128,7 @@ impl<W: PollWire, A: Alarm> Polled<W, A> {
                 break;
             }
         }
-        let due = self.driven.deadline();
+        let due = self.driven.outlook().due;
         if due < self.armed {
             self.armed = due;
             self.alarm.set(due);
@@ -145,8 +145,8 @@ impl<W: PollWire, A: Alarm> Polled<W, A> {
     /// Whether the flow is to be told that its peer is gone: in one more turn.
     fn loses_peer(&mut self, context: &mut Context<'_>) -> bool {
         let driven = &mut self.driven;
-        let learns = driven.wants_read() || driven.wants_write();
-        if learns || driven.readiness.gone || driven.readiness.has_ended() {
+        let outlook = driven.outlook();
+        if outlook.reads() || outlook.writes() || driven.readiness.gone || driven.readiness.has_ended() {
             return false;
         }
         driven.readiness.gone = self.wire.poll_gone(context).is_ready();

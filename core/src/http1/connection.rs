@@ -26,6 +26,7 @@ use crate::flow::{
     AbortReason, CloseKind, CloseReason, InputEnd, ReadOperation, WriteOperation, WriteResult,
 };
 use crate::info::ExchangeId;
+use crate::outlook::Outlook;
 use crate::time::Instant;
 use crate::turn::{Pool, Turn};
 
@@ -388,6 +389,13 @@ impl Connection {
     #[inline]
     pub(crate) const fn is_at_rest(&self) -> bool {
         self.work.is_none() && self.refused.is_none() && !self.input_ended && matches!(self.drain, Drain::No)
+    }
+
+    /// *Question.* What lies ahead of a connection that [is at rest](Self::is_at_rest), unless it ended.
+    #[inline]
+    pub(crate) fn outlook_at_rest(&self) -> Option<Outlook> {
+        debug_assert!(self.is_at_rest() && self.write_since == Instant::NEVER, "nothing waits to be sent");
+        self.state.is_idle().then(|| Outlook::at_rest(self.receive_deadline.min(self.handler_deadline)))
     }
 
     /// *Question.* Bytes of output waiting to be sent, those taken and not reported included.

@@ -15,6 +15,7 @@ use crate::flow::{
     AbortReason, CloseReason, Deadline, Flow, InputEnd, ReadOperation, Waiting, WriteOperation, WriteResult,
 };
 use crate::job::Job;
+use crate::outlook::Outlook;
 use crate::turn::Turn;
 
 /// A flow that may hand its connection over.
@@ -115,6 +116,10 @@ impl<F: Switchable> Flow for Switch<F> {
 
     fn deadline(&self) -> Option<Deadline> {
         ask!(self, flow => flow.deadline())
+    }
+
+    fn outlook(&self) -> Outlook {
+        ask!(self, flow => flow.outlook())
     }
 
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {

@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use crate::flow::{
     CloseKind, CloseReason, Deadline, Flow, ReadOperation, Waiting, WriteOperation, WriteResult, is_finished,
 };
+use crate::outlook::Outlook;
 
 /// Holds a flow to its laws: told of each call just after it was made, it asks every question twice and compares with
 /// what was answered before.
@@ -63,6 +64,7 @@ impl Laws {
         self.check_output(after, &answers);
         self.check_end(flow, after, &answers);
         check_waiting(flow, after, &answers);
+        check_outlook(flow, after, &answers);
     }
 
     /// Law 6: the bytes on offer stay, and only grow.
@@ -191,6 +193,16 @@ fn check_waiting<F: Flow + ?Sized>(flow: &F, after: After, answers: &Answers) {
     }
     if answers.write == WriteOperation::Write && !answers.waiting.contains(Waiting::PEER_WRITE) {
         broken(law, after, answers, "the write side says Write, and waiting_on does not name peer-write");
+    }
+}
+
+/// What is answered at once is what is answered one by one.
+#[track_caller]
+fn check_outlook<F: Flow + ?Sized>(flow: &F, after: After, answers: &Answers) {
+    let outlook = flow.outlook();
+    if (Outlook { rests: false, ..outlook }) != Outlook::of(flow) {
+        let what = format!("its outlook is not what it answers one by one: {outlook:?}");
+        broken("ask again", after, answers, &what);
     }
 }
 

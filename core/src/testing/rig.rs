@@ -396,8 +396,12 @@ impl<F: Flow> Rig<F> {
     #[track_caller]
     fn run_once(&mut self) {
         self.answered = self.wakes.wakes();
+        let rested = self.flow.outlook().rests.then(|| Answers::of(&self.flow));
         self.flow.run(&mut self.lent.turn());
         self.laws.check(&self.flow, After::Call("run"));
+        if let Some(before) = rested {
+            self.check_rested(&before);
+        }
         while let Some(job) = self.flow.poll_job() {
             self.laws.check(&self.flow, After::Call("poll_job"));
             if let Err(job) = self.jobs.exec(job) {
@@ -405,6 +409,17 @@ impl<F: Flow> Rig<F> {
                 self.flow.run(&mut self.lent.turn());
                 self.laws.check(&self.flow, After::Call("run"));
             }
+        }
+    }
+
+    /// A flow that rests may be left alone: a run changed nothing, gave nothing, and woke nobody.
+    #[track_caller]
+    fn check_rested(&mut self, before: &Answers) {
+        let after = Answers::of(&self.flow);
+        let woke = self.wakes.wakes() != self.answered;
+        if after != *before || woke || self.flow.poll_job().is_some() {
+            let what = format!("it said that it rests, and a run did something; before, it said {before:?}");
+            broken("1, ask again", After::Call("run"), &after, &what);
         }
     }
 

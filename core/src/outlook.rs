@@ -1,0 +1,82 @@
+//! All that a driver asks of a flow between two calls, answered at once.
+
+use crate::flow::{CloseKind, Flow, ReadOperation, Waiting, WriteOperation};
+use crate::time::Instant;
+
+/// What lies ahead of a flow: its answers to the four questions that a driver asks after each call. See [`Flow::outlook`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[must_use]
+pub struct Outlook {
+    /// [`Flow::next_read_operation`].
+    pub read: ReadOperation,
+    /// [`Flow::next_write_operation`].
+    pub write: WriteOperation,
+    /// [`Flow::waiting_on`].
+    pub waiting: Waiting,
+    /// When [`Flow::deadline`] is; [`Instant::NEVER`], if there is none.
+    pub due: Instant,
+    /// Nothing but its peer or the clock moves it: a [`Flow::run`] would do nothing, not even keep the waker, and may be left
+    /// out. Never wrong to deny.
+    pub rests: bool,
+}
+
+impl Outlook {
+    /// The questions, asked one by one.
+    pub fn of<F: Flow + ?Sized>(flow: &F) -> Self {
+        Self {
+            read: flow.next_read_operation(),
+            write: flow.next_write_operation(),
+            waiting: flow.waiting_on(),
+            due: flow.deadline().map_or(Instant::NEVER, |deadline| deadline.at),
+            rests: false,
+        }
+    }
+
+    /// Between two messages: the peer may speak until `due`, and nothing is owed to it.
+    #[inline]
+    pub const fn at_rest(due: Instant) -> Self {
+        let never = due.as_nanos() == Instant::NEVER.as_nanos();
+        Self {
+            read: ReadOperation::Read,
+            write: WriteOperation::Yield,
+            waiting: if never { Waiting::PEER_READ } else { Waiting::PEER_READ.with(Waiting::DEADLINE) },
+            due,
+            rests: true,
+        }
+    }
+
+    /// Whether bytes from the peer will help.
+    #[must_use]
+    #[inline]
+    pub fn reads(self) -> bool {
+        self.read == ReadOperation::Read
+    }
+
+    /// Whether there are bytes that the peer has not taken.
+    #[must_use]
+    #[inline]
+    pub fn writes(self) -> bool {
+        self.write == WriteOperation::Write
+    }
+
+    /// Whether the application may have something for it, and has to know whom to wake.
+    #[must_use]
+    #[inline]
+    pub const fn waits_for_application(self) -> bool {
+        self.waiting.contains(Waiting::APPLICATION)
+    }
+
+    /// Whether both sides say `Close`: the transport may be closed.
+    #[must_use]
+    #[inline]
+    pub fn is_finished(self) -> bool {
+        self.read == ReadOperation::Close && matches!(self.write, WriteOperation::Close(_))
+    }
+
+    /// Whether the transport is to be closed with a [reset](CloseKind::Reset).
+    #[must_use]
+    #[inline]
+    pub fn is_reset(self) -> bool {
+        self.write == WriteOperation::Close(CloseKind::Reset)
+    }
+}
