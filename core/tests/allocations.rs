@@ -186,7 +186,7 @@ fn collected_kibibyte_allocates_nothing() {
 
 #[test]
 fn echoed_kibibyte_costs_one_allocation() {
-    // The pipe between the connection and whoever reads the body, on whichever thread.
+    // The body, for whoever reads it, on whichever thread and for however long.
     assert_eq!(allocations_of(&[&post("/echo", 1024)]), 1);
 }
 

@@ -183,6 +183,6 @@ impl From<Vec<u8>> for Body {
 impl From<Incoming> for Body {
     /// The request's body, sent back as it comes.
     fn from(incoming: Incoming) -> Self {
-        Self(Inner::Incoming(incoming))
+        Self(incoming.into_whole().map_or_else(Inner::Incoming, Inner::Whole))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::body::{Body, BodyError, Inner};
@@ -33,7 +33,7 @@ impl<S: Service> Serve<S> {
         while let Some(event) = self.connection.poll_event(input, turn) {
             any = true;
             match event {
-                Event::Request { id, head } => self.request(id, head, turn),
+                Event::Request { id, head } => self.request(id, head, input, turn),
                 Event::Body { data, .. } => {
                     self.body(data, turn);
                     if self.is_streaming() && !self.connection.body_has_come() {
@@ -53,7 +53,13 @@ impl<S: Service> Serve<S> {
 
     // ---- events ----
 
-    pub(super) fn request(&mut self, id: ExchangeId, head: Box<RequestHead>, turn: &mut Turn<'_>) {
+    pub(super) fn request(
+        &mut self,
+        id: ExchangeId,
+        head: Box<RequestHead>,
+        input: &mut BytesMut,
+        turn: &mut Turn<'_>,
+    ) {
         self.track = Track::begin(self.shared.observer.as_deref(), Some(&head), turn.now);
         let mut request = Request::new(head, id, &self.info);
         if *request.method() == Method::OPTIONS && request.target() == "*" {
@@ -78,7 +84,7 @@ impl<S: Service> Serve<S> {
                 if let Some(head) = spare_head {
                     self.connection.recycle(head);
                 }
-                self.proceed(outcome, turn);
+                self.proceed(outcome, input, turn);
             }
             Err(Panicked) => self.fail(Failure::Panicked, turn),
         }
@@ -190,8 +196,8 @@ impl<S: Service> Serve<S> {
         }
     }
 
-    /// Does what a handler of the exchange in progress wants done.
-    pub(super) fn proceed(&mut self, mut outcome: Outcome, turn: &mut Turn<'_>) {
+    /// Does what a handler of the exchange in progress wants done. `input` is what is left of the driver's buffer.
+    pub(super) fn proceed(&mut self, mut outcome: Outcome, input: &mut BytesMut, turn: &mut Turn<'_>) {
         loop {
             let Some(exchange) = &mut self.exchange else { return };
             let next = match outcome {
@@ -210,6 +216,17 @@ impl<S: Service> Serve<S> {
                             return self.fail(Failure::Refused(refusal), turn);
                         }
                         exchange.body_given = true;
+                        let id = exchange.id;
+                        if let Some(body) = self.take_body(id, limit, input, turn, split) {
+                            let next = self
+                                .call_again(turn, |request, context| (collect.then)(request, body, context));
+                            match next {
+                                Some(next) => outcome = next,
+                                None => return,
+                            }
+                            continue;
+                        }
+                        let Some(exchange) = &mut self.exchange else { return };
                         exchange.stage = Stage::Collecting {
                             collected: Collected::default(),
                             max_bytes: limit,
@@ -238,11 +255,11 @@ impl<S: Service> Serve<S> {
                     }
                 }
                 Outcome::Stream(then) => {
-                    let incoming = self.incoming();
+                    let incoming = self.incoming(input, turn);
                     self.call_again(turn, |request, context| then(request, incoming, context))
                 }
                 Outcome::Defer(defer) => {
-                    let body = self.incoming();
+                    let body = self.incoming(input, turn);
                     let Some(exchange) = &mut self.exchange else { return };
                     if let Err(refusal) = exchange.count_request(&self.shared.memory) {
                         return self.fail(Failure::Refused(refusal), turn);
@@ -275,9 +292,26 @@ impl<S: Service> Serve<S> {
         }
     }
 
-    /// The request's body as a stream, once.
-    pub(super) fn incoming(&mut self) -> Incoming {
+    /// The request's body, at most `most` bytes of it, where all of it has come already.
+    fn take_body(
+        &mut self,
+        id: ExchangeId,
+        most: usize,
+        input: &mut BytesMut,
+        turn: &Turn<'_>,
+        take: impl FnOnce(&mut BytesMut, usize) -> Bytes,
+    ) -> Option<Bytes> {
+        let body = self.connection.take_body(id, most, input, turn, take)?;
+        if let Some(track) = &mut self.track {
+            track.request_body_bytes += body.len() as u64;
+        }
+        Some(body)
+    }
+
+    /// The request's body as a stream, once. A small one that has come already needs no pipe.
+    pub(super) fn incoming(&mut self, input: &mut BytesMut, turn: &Turn<'_>) -> Incoming {
         let Some(exchange) = &mut self.exchange else { return Incoming::empty() };
+        let id = exchange.id;
         let length = match exchange.request.body_length() {
             _ if exchange.body_given => return Incoming::empty(),
             BodyLength::Empty => return Incoming::empty(),
@@ -285,14 +319,22 @@ impl<S: Service> Serve<S> {
             BodyLength::Chunked => None,
         };
         exchange.body_given = true;
-        let (feed, incoming) = Feed::new(self.shared.settings.limits.max_window_bytes, length);
+        let window = self.shared.settings.limits.max_window_bytes;
+        if let Some(body) = self.take_body(id, window.min(SMALL_BODY_BYTES), input, turn, copy)
+            && let Some(exchange) = &mut self.exchange
+        {
+            exchange.body_bytes = body.len();
+            return Incoming::whole(body);
+        }
+        let Some(exchange) = &mut self.exchange else { return Incoming::empty() };
+        let (feed, incoming) = Feed::new(window, length);
         exchange.feed = Some(feed);
         incoming
     }
 
     pub(super) fn collected(&mut self, body: Bytes, then: CollectHandler, turn: &mut Turn<'_>) {
         if let Some(outcome) = self.call_again(turn, |request, context| then(request, body, context)) {
-            self.proceed(outcome, turn);
+            self.proceed(outcome, &mut BytesMut::new(), turn);
         }
     }
 
@@ -313,9 +355,24 @@ impl<S: Service> Serve<S> {
         if let Some(outcome) =
             self.call_again(turn, |request, context| work.conclude(error, request, context))
         {
-            self.proceed(outcome, turn);
+            self.proceed(outcome, &mut BytesMut::new(), turn);
         }
     }
+}
+
+/// A body of so many bytes is given to whoever streams it as it is, if it has come: beyond, pieces are not copied.
+const SMALL_BODY_BYTES: usize = 4 * 1024;
+
+/// A part of the driver's buffer, to be used at once.
+fn split(source: &mut BytesMut, count: usize) -> Bytes {
+    source.split_to(count).freeze()
+}
+
+/// A copy: nobody knows for how long it is kept, and of the driver's buffer it would hold all.
+fn copy(source: &mut BytesMut, count: usize) -> Bytes {
+    let body = Bytes::copy_from_slice(&source[..count]);
+    source.advance(count);
+    body
 }
 
 /// Trailer fields as an application sees them. They were judged when they were read: all of them fit.

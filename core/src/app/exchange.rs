@@ -28,6 +28,8 @@ pub(crate) struct Exchange {
     pub(crate) body_given: bool,
     /// Whether the request's bytes count against the process's budget: as soon as they outlive a turn.
     counted: bool,
+    /// Bytes of a body that was given whole, to be counted in the same way.
+    pub(crate) body_bytes: usize,
     pub(crate) clock: Option<Clock>,
     /// Work for the driver to take.
     pub(crate) job: Option<Job>,
@@ -71,6 +73,7 @@ impl Exchange {
             feed: None,
             body_given: false,
             counted: false,
+            body_bytes: 0,
             clock,
             job: None,
             charge: None,
@@ -101,6 +104,7 @@ impl Exchange {
         self.feed = None;
         self.body_given = false;
         self.counted = false;
+        self.body_bytes = 0;
         self.clock = None;
         self.job = None;
         self.charge = None;
@@ -146,18 +150,22 @@ impl Exchange {
     /// Takes the room that a body written elsewhere may fill from the process's budget.
     pub(crate) fn hold_room_for(&mut self, body: &Body, memory: &MemoryBudget) -> Result<(), Refusal> {
         match &body.0 {
-            Inner::Incoming(incoming) if !self.is_echo(body) => self.hold(incoming.capacity(), memory),
+            Inner::Incoming(incoming) if !self.is_echo(body) => match incoming.capacity() {
+                0 => Ok(()),
+                capacity => self.hold(capacity, memory),
+            },
             _ => Ok(()),
         }
     }
 
-    /// Counts the request's bytes, once, against the process's budget.
+    /// Counts the request's bytes, each once, against the process's budget.
     pub(crate) fn count_request(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
+        let mut bytes = core::mem::take(&mut self.body_bytes);
         if !self.counted {
             self.counted = true;
-            self.hold(self.request.capacity(), memory)?;
+            bytes += self.request.capacity();
         }
-        Ok(())
+        if bytes == 0 { Ok(()) } else { self.hold(bytes, memory) }
     }
 
     fn hold(&mut self, bytes: usize, memory: &MemoryBudget) -> Result<(), Refusal> {

@@ -60,7 +60,7 @@ impl<S: Service> Serve<S> {
         match core::mem::replace(&mut exchange.stage, Stage::Calling) {
             Stage::Waiting { until, then } if until <= turn.now => {
                 if let Some(outcome) = self.call_again(turn, then) {
-                    self.proceed(outcome, turn);
+                    self.proceed(outcome, &mut BytesMut::new(), turn);
                 }
                 true
             }
@@ -70,7 +70,7 @@ impl<S: Service> Serve<S> {
                     Ok(Poll::Ready(outcome)) => {
                         // What the future still held of the body is given up before the answer is framed.
                         drop(future);
-                        self.proceed(outcome, turn);
+                        self.proceed(outcome, &mut BytesMut::new(), turn);
                         true
                     }
                     Ok(Poll::Pending) => {

@@ -113,7 +113,46 @@ impl Connection {
         Ok(())
     }
 
+    /// *Command.* The request's body, if all of it has come already, it has at most `most` bytes, and nothing about it
+    /// could still be decided otherwise: a length was declared, one that would be [read and dropped](Self::drop_body), and
+    /// nobody waits to be told to go on. Then it is complete, as if it had been wanted and told by events. If not, nothing
+    /// has happened. `input` is what [`poll_event`](Self::poll_event) left of the driver's buffer; `take` takes so many bytes
+    /// from the front of where they stand.
+    pub(crate) fn take_body(
+        &mut self,
+        id: ExchangeId,
+        most: usize,
+        input: &mut BytesMut,
+        turn: &Turn<'_>,
+        take: impl FnOnce(&mut BytesMut, usize) -> Bytes,
+    ) -> Option<Bytes> {
+        let discarded = self.settings.limits.max_discard_bytes;
+        let may_take = self.state.receiving == Receiving::Body && self.drain == Drain::No;
+        let work = self.exchange(id).ok()?;
+        let BodyRest::Length(length) = work.body.rest else { return None };
+        let count = usize::try_from(length).ok().filter(|count| *count <= most && length <= discarded)?;
+        let has_come = work.inbox.len() + input.len() >= count;
+        if !has_come || !may_take || work.body.taking != Taking::Held || work.request.expects_continue {
+            return None;
+        }
+        let (source, _, body) = work.source(input);
+        let data = take(source, count);
+        body.taking = Taking::Wanted;
+        body.rest = BodyRest::End;
+        body.received = length;
+        work.free_inbox();
+        self.body_is_complete(turn.now);
+        Some(data)
+    }
+
     // ---- private: receiving ----
+
+    fn body_is_complete(&mut self, now: Instant) {
+        self.state.request_complete();
+        self.receive_deadline = Instant::NEVER;
+        self.arm_handler(now);
+        self.settle(now);
+    }
 
     pub(super) fn poll_head(
         &mut self,
@@ -226,10 +265,7 @@ impl Connection {
             }
             RestStep::Moved => Ok(Step::Again),
             RestStep::End(trailers) => {
-                self.state.request_complete();
-                self.receive_deadline = Instant::NEVER;
-                self.arm_handler(turn.now);
-                self.settle(turn.now);
+                self.body_is_complete(turn.now);
                 Ok(if dropped { Step::Again } else { Step::Event(Event::BodyEnd { id, trailers }) })
             }
         }

@@ -94,13 +94,37 @@ fn body_that_was_looked_for_in_place_is_there_at_the_futures_first_poll() {
             }))
         })
     }));
-    rig.read(post("/", "whole"));
+    rig.read(post("/", &"more than is given at once".repeat(200)));
     assert_eq!(one_answer(&rig.written()).text(), "x");
     assert_eq!(*polls.lock().unwrap(), [1], "data a poll");
     rig.read("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
     assert!(rig.written().starts_with(b"HTTP/1.1 100 Continue\r\n"));
     rig.read("ok");
     assert_eq!(one_answer(&rig.written()).text(), "x");
+}
+
+#[test]
+fn small_body_that_came_with_its_head_is_there_when_its_stream_is() {
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&came);
+    let mut rig = rig(service_fn(move |_: &mut Request, _: &mut Context<'_>| {
+        let told = Arc::clone(&told);
+        Outcome::stream(move |_, mut incoming, context| {
+            let before = incoming.length();
+            let looks = incoming.poll_frame(&mut task::Context::from_waker(context.waker()));
+            told.lock().unwrap().push((before, looks.is_ready(), incoming.length()));
+            Response::typed("text/plain", incoming)
+        })
+    }));
+    rig.read(post("/", "whole"));
+    assert_eq!(one_answer(&rig.written()).text(), "", "it was taken");
+    for byte in post("/", "whole").as_bytes() {
+        rig.read([*byte]);
+    }
+    assert_eq!(one_answer(&rig.written()).text(), "whole");
+    assert_eq!(*came.lock().unwrap(), [(Some(5), true, Some(0)), (Some(5), false, Some(5))]);
+    assert_eq!(rig.written(), b"");
+    rig.assert_reading();
 }
 
 /// Ready once it is opened.

@@ -19,7 +19,7 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new(capacity: usize, length: Option<u64>) -> (Self, Incoming) {
         let pipe = Pipe::new(capacity, length);
-        (Self { pipe: Arc::clone(&pipe) }, Incoming { pipe })
+        (Self { pipe: Arc::clone(&pipe) }, Incoming::through(pipe))
     }
 
     /// Passes data on. The queue may be overshot: the connection stops reading when its reader is full.
@@ -68,7 +68,7 @@ impl Feed {
 
     /// Whether `incoming` is this feed's reader.
     pub(crate) fn feeds(&self, incoming: &Incoming) -> bool {
-        Arc::ptr_eq(&self.pipe, &incoming.pipe)
+        incoming.comes_through(&self.pipe)
     }
 
     /// Whether `incoming` is this feed's reader, and nothing waits in between: only the peer can move it.

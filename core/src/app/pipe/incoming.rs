@@ -6,6 +6,8 @@ use core::task::{Context, Poll};
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{Pipe, State};
 use crate::app::body::{BodyError, Frame};
 
@@ -14,28 +16,60 @@ use crate::app::body::{BodyError, Frame};
 /// Poll it, await [`next`](Self::next), or read it from a thread that may block (it is a [`io::Read`]). A request's body is
 /// asked of the peer when it is first read, not before (`100 Continue` goes out then), and is paused while what has come
 /// is not taken. Dropping it declines the rest.
-pub struct Incoming {
-    pub(super) pipe: Arc<Pipe>,
+pub struct Incoming(Source);
+
+enum Source {
+    /// All of it has come: so much of it is left.
+    Whole(Bytes),
+    /// It comes through a pipe.
+    Pipe(Arc<Pipe>),
 }
 
 impl Incoming {
     /// A body that has ended: for a request without one.
     #[must_use]
-    pub fn empty() -> Self {
-        let pipe = Pipe::new(1, Some(0));
-        pipe.lock().end = Some(Ok(None));
-        Self { pipe }
+    pub const fn empty() -> Self {
+        Self::whole(Bytes::new())
     }
 
-    /// The body's length, where it was declared.
+    /// A body that is all there.
+    pub(crate) const fn whole(body: Bytes) -> Self {
+        Self(Source::Whole(body))
+    }
+
+    /// A body that comes through a pipe, of which this is the end.
+    pub(super) const fn through(pipe: Arc<Pipe>) -> Self {
+        Self(Source::Pipe(pipe))
+    }
+
+    /// Whether this is the end of that pipe.
+    pub(super) fn comes_through(&self, other: &Arc<Pipe>) -> bool {
+        matches!(&self.0, Source::Pipe(pipe) if Arc::ptr_eq(pipe, other))
+    }
+
+    /// What is left of the body, at once, if all of it has come.
+    pub(crate) fn into_whole(mut self) -> Result<Bytes, Self> {
+        match &mut self.0 {
+            Source::Whole(rest) => Ok(core::mem::take(rest)),
+            Source::Pipe(_) => Err(self),
+        }
+    }
+
+    /// How much of the body was not taken yet, where its length was declared: before it is read, that length.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
-        self.pipe.length
+        match &self.0 {
+            Source::Whole(rest) => Some(rest.len() as u64),
+            Source::Pipe(pipe) => pipe.lock().left,
+        }
     }
 
     /// Bytes that may wait in between.
     pub(crate) fn capacity(&self) -> usize {
-        self.pipe.lock().capacity
+        match &self.0 {
+            Source::Whole(_) => 0,
+            Source::Pipe(pipe) => pipe.lock().capacity,
+        }
     }
 
     /// The next frame; `Ready(None)` at the end. The waker is woken when there may be one.
@@ -45,18 +79,22 @@ impl Incoming {
 
     /// As [`poll_frame`](Self::poll_frame), with at most `max` bytes of data.
     pub(crate) fn poll_at_most(
-        &self,
+        &mut self,
         context: &Context<'_>,
         max: usize,
     ) -> Poll<Option<Result<Frame, BodyError>>> {
-        let mut state = self.pipe.lock();
+        let pipe = match &mut self.0 {
+            Source::Whole(rest) => return Poll::Ready(take_front(rest, max)),
+            Source::Pipe(pipe) => pipe,
+        };
+        let mut state = pipe.lock();
         let (frame, tell) = state.take(max);
         if frame.is_none() {
             State::register(&mut state.reader, context.waker());
         }
         if tell {
             let writer = state.writer.clone();
-            self.pipe.tell(state, writer, Some(context.waker()));
+            pipe.tell(state, writer, Some(context.waker()));
         }
         match frame {
             Some(frame) => Poll::Ready(frame.transpose()),
@@ -74,22 +112,32 @@ impl Incoming {
         self.next_blocking_at_most(usize::MAX)
     }
 
-    fn next_blocking_at_most(&self, max: usize) -> Option<Result<Frame, BodyError>> {
-        let mut state = self.pipe.lock();
+    fn next_blocking_at_most(&mut self, max: usize) -> Option<Result<Frame, BodyError>> {
+        let pipe = match &mut self.0 {
+            Source::Whole(rest) => return take_front(rest, max),
+            Source::Pipe(pipe) => pipe,
+        };
+        let mut state = pipe.lock();
         loop {
             let (frame, tell) = state.take(max);
             if tell {
                 let writer = state.writer.clone();
-                self.pipe.tell(state, writer, None);
-                state = self.pipe.lock();
+                pipe.tell(state, writer, None);
+                state = pipe.lock();
             }
             match frame {
                 Some(frame) => return frame.transpose(),
-                None if state.queue.is_empty() && state.end.is_none() => state = self.pipe.wait(state),
+                None if state.queue.is_empty() && state.end.is_none() => state = pipe.wait(state),
                 None => {}
             }
         }
     }
+}
+
+/// The next frame of a body of which that much is left.
+fn take_front(rest: &mut Bytes, max: usize) -> Option<Result<Frame, BodyError>> {
+    let count = rest.len().min(max);
+    (!rest.is_empty()).then(|| Ok(Frame::Data(rest.split_to(count))))
 }
 
 impl io::Read for Incoming {
@@ -114,11 +162,12 @@ impl io::Read for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        let mut state = self.pipe.lock();
+        let Source::Pipe(pipe) = &self.0 else { return };
+        let mut state = pipe.lock();
         state.reader_gone = true;
         let queue = core::mem::take(&mut state.queue);
         let writer = state.writer.take();
-        self.pipe.tell(state, writer, None);
+        pipe.tell(state, writer, None);
         drop(queue);
     }
 }

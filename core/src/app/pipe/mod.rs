@@ -26,8 +26,6 @@ use crate::fields::Fields;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 struct Pipe {
-    /// The body's length, where it is known beforehand.
-    length: Option<u64>,
     state: Mutex<State>,
     /// For ends that block: the other end moved.
     moved: Condvar,
@@ -36,6 +34,8 @@ struct Pipe {
 #[derive(Default)]
 struct State {
     queue: Queue,
+    /// How much of the body the reader has not taken, where its length is known beforehand.
+    left: Option<u64>,
     capacity: usize,
     end: Option<Result<Option<Fields>, BodyError>>,
     /// The reader took the end, good or bad.
@@ -51,8 +51,8 @@ struct State {
 
 impl Pipe {
     fn new(capacity: usize, length: Option<u64>) -> Arc<Self> {
-        let state = State { capacity: capacity.max(1), ..State::default() };
-        Arc::new(Self { length, state: Mutex::new(state), moved: Condvar::new() })
+        let state = State { capacity: capacity.max(1), left: length, ..State::default() };
+        Arc::new(Self { state: Mutex::new(state), moved: Condvar::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -122,6 +122,7 @@ impl State {
         let first = !core::mem::replace(&mut self.wanted, true);
         let was_full = !self.has_room();
         if let Some(data) = self.queue.pop(max) {
+            self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
             return (Some(Ok(Some(Frame::Data(data)))), first || (was_full && self.has_room()));
         }
         let frame = match &mut self.end {
@@ -171,5 +172,5 @@ pub(crate) enum Appetite {
 /// Makes both ends of a bounded body.
 pub(crate) fn channel(capacity: usize) -> (Sender, Incoming) {
     let pipe = Pipe::new(capacity, None);
-    (Sender { pipe: Arc::clone(&pipe) }, Incoming { pipe })
+    (Sender { pipe: Arc::clone(&pipe) }, Incoming::through(pipe))
 }
