@@ -44,7 +44,10 @@ const SLEEPING: u8 = 2;
 impl Parker {
     /// What was woken for until here is what the turn that begins will see.
     pub(crate) fn begin_turn(&self) {
-        self.state.swap(AWAKE, Ordering::AcqRel);
+        // As a rule nobody woke it: then there is nothing to take back, and nothing of a waker's to see.
+        if self.is_notified() {
+            self.state.swap(AWAKE, Ordering::AcqRel);
+        }
     }
 
     /// Whether a wake came since the turn began.

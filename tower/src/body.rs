@@ -75,10 +75,10 @@ impl http_body::Body for RequestBody {
 }
 
 impl RequestBody {
-    /// Has what came with the head put aside for the first poll, and is not polled twice for it. There can be nothing yet.
+    /// Has what came with the head put aside for the first poll, and is not polled twice for it.
     pub(crate) fn ask(&mut self, waker: &Waker) {
         if let Some(incoming) = &mut self.incoming {
-            let _: Poll<_> = incoming.poll_frame(&mut Context::from_waker(waker)).map(|_| ());
+            incoming.ask(waker);
         }
     }
 

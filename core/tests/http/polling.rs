@@ -78,8 +78,7 @@ fn body_that_was_looked_for_in_place_is_there_at_the_futures_first_poll() {
     let mut rig = rig(service_fn(move |_: &mut Request, _: &mut Context<'_>| {
         let counted = Arc::clone(&counted);
         Outcome::stream(move |_, mut incoming, context| {
-            let looks = incoming.poll_frame(&mut task::Context::from_waker(context.waker()));
-            assert!(looks.is_pending(), "nothing comes before it is asked for");
+            incoming.ask(context.waker());
             Outcome::future(future::poll_fn(move |context| {
                 let mut came = 0;
                 loop {

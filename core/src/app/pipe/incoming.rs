@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::future::poll_fn;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use std::io;
 use std::sync::Arc;
 
@@ -69,6 +69,18 @@ impl Incoming {
         match &self.0 {
             Source::Whole(_) => 0,
             Source::Pipe(pipe) => pipe.lock().capacity,
+        }
+    }
+
+    /// Asks for the body as the first poll does, and takes nothing of it: a future that asks in its handler finds what came
+    /// with the head at its first poll.
+    pub fn ask(&mut self, waker: &Waker) {
+        let Source::Pipe(pipe) = &self.0 else { return };
+        let mut state = pipe.lock();
+        State::register(&mut state.reader, waker);
+        if !core::mem::replace(&mut state.wanted, true) {
+            let writer = state.writer.clone();
+            pipe.tell(state, writer, Some(waker));
         }
     }
 
