@@ -32,6 +32,30 @@ impl Model {
         Self::Smol { threads: available_parallelism().unwrap_or(NonZeroUsize::MIN) }
     }
 
+    /// The same with so many threads that serve connections, where their number is the model's to say: async-std asks the
+    /// environment.
+    #[cfg(feature = "smol")]
+    #[must_use]
+    pub const fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        match &mut self {
+            Self::Smol { threads: count } => *count = threads,
+            #[cfg(feature = "async-std")]
+            Self::AsyncStd => {}
+        }
+        self
+    }
+
+    /// How many threads serve connections, where their number is the model's to say.
+    #[must_use]
+    pub const fn threads(self) -> Option<NonZeroUsize> {
+        match self {
+            #[cfg(feature = "smol")]
+            Self::Smol { threads } => Some(threads),
+            #[cfg(feature = "async-std")]
+            Self::AsyncStd => None,
+        }
+    }
+
     /// Its name, as in `--model`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -47,5 +71,21 @@ impl Model {
 impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_threads_is_set_where_there_is_one() {
+        let three = NonZeroUsize::new(3).unwrap();
+        for model in [Model::smol(), Model::AsyncStd] {
+            assert_eq!(model.with_threads(three).threads(), model.threads().and(Some(three)), "{model}");
+            assert_eq!(model.with_threads(three).name(), model.name());
+        }
+        assert_eq!(Model::smol().with_threads(three), Model::Smol { threads: three });
+        assert_eq!(Model::AsyncStd.threads(), None);
     }
 }

@@ -81,6 +81,30 @@ impl Model {
         Self::Staged { acceptors: NonZeroUsize::MIN, network: processors(), ownership: Ownership::default() }
     }
 
+    /// The same with so many threads that serve connections, where their number is the model's to say: loops, workers, or
+    /// threads of the network.
+    #[must_use]
+    pub const fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        match &mut self {
+            Self::Reactor => {}
+            Self::MultiReactor { loops: count, .. }
+            | Self::ReactorPool { workers: count }
+            | Self::Staged { network: count, .. } => *count = threads,
+        }
+        self
+    }
+
+    /// How many threads serve connections, where their number is the model's to say.
+    #[must_use]
+    pub const fn threads(self) -> Option<NonZeroUsize> {
+        match self {
+            Self::Reactor => None,
+            Self::MultiReactor { loops: count, .. }
+            | Self::ReactorPool { workers: count }
+            | Self::Staged { network: count, .. } => Some(count),
+        }
+    }
+
     /// Its name, as in `--model`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -103,4 +127,24 @@ const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
 fn processors() -> NonZeroUsize {
     available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_threads_is_set_where_there_is_one() {
+        let three = NonZeroUsize::new(3).unwrap();
+        for model in [Model::Reactor, Model::multi_reactor(), Model::reactor_pool(), Model::staged()] {
+            assert_eq!(model.with_threads(three).threads(), model.threads().and(Some(three)), "{model}");
+            assert_eq!(model.with_threads(three).name(), model.name());
+        }
+        let Model::Staged { acceptors, ownership, .. } = Model::staged() else { unreachable!() };
+        assert_eq!(
+            Model::staged().with_threads(three),
+            Model::Staged { acceptors, network: three, ownership }
+        );
+        assert_eq!(Model::Reactor.threads(), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! How a server is carried: its model, its lanes, and the sizes and times of its threads.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub enum Model {
     /// For short connections and a bounded machine: so many slow clients as there are workers stop everybody, until
     /// their deadlines.
     Pool {
-        /// How many threads. At least one.
+        /// How many threads. At least one: none counts as one.
         workers: usize,
         /// How many accepted connections may wait for one. Beyond that nobody is accepted: newcomers wait in the
         /// kernel's queue.
@@ -37,6 +38,26 @@ impl Model {
     pub fn pool() -> Self {
         let workers = 2 * processors();
         Self::Pool { workers, queue: workers }
+    }
+
+    /// The same with so many threads that serve connections, where their number is the model's to say: the workers of a
+    /// pool, whose queue stays as it is.
+    #[must_use]
+    pub const fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        if let Self::Pool { workers, .. } = &mut self {
+            *workers = threads.get();
+        }
+        self
+    }
+
+    /// How many threads serve connections, where their number is the model's to say.
+    #[must_use]
+    pub const fn threads(self) -> Option<NonZeroUsize> {
+        match self {
+            Self::Single | Self::Threads => None,
+            Self::Pool { workers: 0, .. } => Some(NonZeroUsize::MIN),
+            Self::Pool { workers, .. } => NonZeroUsize::new(workers),
+        }
     }
 
     /// Its name, as in `--model`.
@@ -148,4 +169,22 @@ impl Default for Config {
 
 fn processors() -> usize {
     available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_threads_is_set_where_there_is_one() {
+        let three = NonZeroUsize::new(3).unwrap();
+        for model in [Model::Single, Model::Threads, Model::pool()] {
+            assert_eq!(model.with_threads(three).threads(), model.threads().and(Some(three)), "{model}");
+            assert_eq!(model.with_threads(three).name(), model.name());
+        }
+        let pool = Model::Pool { workers: 1, queue: 7 };
+        assert_eq!(pool.with_threads(three), Model::Pool { workers: 3, queue: 7 });
+        assert_eq!(Model::Pool { workers: 0, queue: 7 }.threads(), Some(NonZeroUsize::MIN));
+        assert_eq!(Model::Threads.threads(), None);
+    }
 }

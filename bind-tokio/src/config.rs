@@ -40,6 +40,26 @@ impl Model {
         Self::TokioLocal { threads: processors() }
     }
 
+    /// The same with so many threads that serve connections, where their number is the model's to say and not the
+    /// caller's runtime's.
+    #[must_use]
+    pub const fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        match &mut self {
+            Self::Tokio { workers: count } | Self::TokioLocal { threads: count } => *count = threads,
+            Self::Current => {}
+        }
+        self
+    }
+
+    /// How many threads serve connections, where their number is the model's to say.
+    #[must_use]
+    pub const fn threads(self) -> Option<NonZeroUsize> {
+        match self {
+            Self::Tokio { workers: count } | Self::TokioLocal { threads: count } => Some(count),
+            Self::Current => None,
+        }
+    }
+
     /// Its name, as in `--model`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -65,4 +85,20 @@ impl fmt::Display for Model {
 
 fn processors() -> NonZeroUsize {
     available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_threads_is_set_where_there_is_one() {
+        let three = NonZeroUsize::new(3).unwrap();
+        for model in [Model::tokio(), Model::tokio_local(), Model::Current] {
+            assert_eq!(model.with_threads(three).threads(), model.threads().and(Some(three)), "{model}");
+            assert_eq!(model.with_threads(three).name(), model.name());
+        }
+        assert_eq!(Model::tokio().with_threads(three), Model::Tokio { workers: three });
+        assert_eq!(Model::Current.threads(), None);
+    }
 }

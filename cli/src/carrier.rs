@@ -87,71 +87,66 @@ impl Carrier {
     /// When one of them means nothing to it.
     pub fn new(name: ModelName, threads: Threads) -> Result<Self, NotThisModel> {
         threads.check(name)?;
-        let Threads { threads: count, queue, acceptors, ownership, pin } = threads;
-        Ok(match name {
+        let Threads { threads, queue, acceptors, ownership, pin } = threads;
+        let mut carrier = Self::named(name);
+        if let Some(threads) = threads {
+            carrier = carrier.with_threads(threads);
+        }
+        match &mut carrier {
+            Self::Std(anabranch_std::Model::Pool { workers, queue: waiting }) => {
+                *waiting = queue.unwrap_or(*workers);
+            }
+            Self::Mio(anabranch_mio::Model::MultiReactor { pinning, .. }) => {
+                *pinning = if pin == Some(PinName::On) { Pinning::Pinned } else { Pinning::Free };
+            }
+            Self::Mio(anabranch_mio::Model::Staged { acceptors: accepting, ownership: whose, .. }) => {
+                *accepting = acceptors.unwrap_or(*accepting);
+                *whose = match ownership {
+                    Some(OwnershipName::Shared) => Ownership::Shared,
+                    Some(OwnershipName::Pinned) | None => Ownership::Pinned,
+                };
+            }
+            _ => {}
+        }
+        Ok(carrier)
+    }
+
+    /// The model of that name, with its own defaults.
+    fn named(name: ModelName) -> Self {
+        match name {
             ModelName::Single => Self::Std(anabranch_std::Model::Single),
             ModelName::Threads => Self::Std(anabranch_std::Model::Threads),
-            ModelName::Pool => {
-                let mut pool = anabranch_std::Model::pool();
-                if let anabranch_std::Model::Pool { workers, queue: waiting } = &mut pool {
-                    *workers = count.map_or(*workers, NonZeroUsize::get);
-                    *waiting = queue.unwrap_or(*workers);
-                }
-                Self::Std(pool)
-            }
+            ModelName::Pool => Self::Std(anabranch_std::Model::pool()),
             ModelName::Reactor => Self::Mio(anabranch_mio::Model::Reactor),
-            ModelName::MultiReactor => {
-                let mut model = anabranch_mio::Model::multi_reactor();
-                if let anabranch_mio::Model::MultiReactor { loops, pinning } = &mut model {
-                    *loops = count.unwrap_or(*loops);
-                    *pinning = if pin == Some(PinName::On) { Pinning::Pinned } else { Pinning::Free };
-                }
-                Self::Mio(model)
-            }
-            ModelName::ReactorPool => {
-                let mut model = anabranch_mio::Model::reactor_pool();
-                if let anabranch_mio::Model::ReactorPool { workers } = &mut model {
-                    *workers = count.unwrap_or(*workers);
-                }
-                Self::Mio(model)
-            }
-            ModelName::Staged => {
-                let mut model = anabranch_mio::Model::staged();
-                if let anabranch_mio::Model::Staged { acceptors: accepting, network, ownership: whose } =
-                    &mut model
-                {
-                    *accepting = acceptors.unwrap_or(*accepting);
-                    *network = count.unwrap_or(*network);
-                    *whose = match ownership {
-                        Some(OwnershipName::Shared) => Ownership::Shared,
-                        Some(OwnershipName::Pinned) | None => Ownership::Pinned,
-                    };
-                }
-                Self::Mio(model)
-            }
-            ModelName::Tokio => {
-                let mut model = anabranch_tokio::Model::tokio();
-                if let anabranch_tokio::Model::Tokio { workers } = &mut model {
-                    *workers = count.unwrap_or(*workers);
-                }
-                Self::Tokio(model)
-            }
-            ModelName::TokioLocal => {
-                let mut model = anabranch_tokio::Model::tokio_local();
-                if let anabranch_tokio::Model::TokioLocal { threads } = &mut model {
-                    *threads = count.unwrap_or(*threads);
-                }
-                Self::Tokio(model)
-            }
-            ModelName::Smol => {
-                let mut model = anabranch_async_std::Model::smol();
-                if let anabranch_async_std::Model::Smol { threads } = &mut model {
-                    *threads = count.unwrap_or(*threads);
-                }
-                Self::Async(model)
-            }
+            ModelName::MultiReactor => Self::Mio(anabranch_mio::Model::multi_reactor()),
+            ModelName::ReactorPool => Self::Mio(anabranch_mio::Model::reactor_pool()),
+            ModelName::Staged => Self::Mio(anabranch_mio::Model::staged()),
+            ModelName::Tokio => Self::Tokio(anabranch_tokio::Model::tokio()),
+            ModelName::TokioLocal => Self::Tokio(anabranch_tokio::Model::tokio_local()),
+            ModelName::Smol => Self::Async(anabranch_async_std::Model::smol()),
             ModelName::AsyncStd => Self::Async(anabranch_async_std::Model::AsyncStd),
-        })
+        }
+    }
+
+    /// The same with so many threads that serve connections, where their number is the model's to say.
+    const fn with_threads(self, threads: NonZeroUsize) -> Self {
+        match self {
+            Self::Std(model) => Self::Std(model.with_threads(threads)),
+            Self::Mio(model) => Self::Mio(model.with_threads(threads)),
+            Self::Tokio(model) => Self::Tokio(model.with_threads(threads)),
+            Self::Async(model) => Self::Async(model.with_threads(threads)),
+        }
+    }
+
+    /// How many threads serve connections, where their number is the model's to say.
+    #[must_use]
+    pub const fn threads(self) -> Option<NonZeroUsize> {
+        match self {
+            Self::Std(model) => model.threads(),
+            Self::Mio(model) => model.threads(),
+            Self::Tokio(model) => model.threads(),
+            Self::Async(model) => model.threads(),
+        }
     }
 
     /// Whether several listeners share its address, each with a queue of its own.
@@ -252,6 +247,14 @@ mod tests {
         }
         let acceptors = Threads { acceptors: two, ..Threads::default() };
         assert_eq!(Carrier::new(ModelName::Pool, acceptors).unwrap_err().what, "--acceptors");
+    }
+
+    #[test]
+    fn number_of_threads_is_for_the_models_that_have_one() {
+        let number = Number::of("threads").unwrap();
+        for model in ModelName::value_variants() {
+            assert_eq!(number.is_for(*model), Carrier::named(*model).threads().is_some(), "{}", model.name());
+        }
     }
 
     #[test]

@@ -86,16 +86,8 @@ fn default(flag: &str, model: ModelName, settings: &Settings) -> String {
         Threads { threads: if flag == "queue" { workers } else { None }, ..Threads::default() },
     );
     match (flag, carrier) {
-        ("threads", Ok(Carrier::Std(anabranch_std::Model::Pool { workers, .. }))) => workers.to_string(),
+        ("threads", Ok(carrier)) => carrier.threads().map_or_else(String::new, |threads| threads.to_string()),
         ("queue", Ok(Carrier::Std(anabranch_std::Model::Pool { queue, .. }))) => queue.to_string(),
-        ("threads", Ok(Carrier::Mio(anabranch_mio::Model::MultiReactor { loops, .. }))) => loops.to_string(),
-        ("threads", Ok(Carrier::Mio(anabranch_mio::Model::ReactorPool { workers }))) => workers.to_string(),
-        ("threads", Ok(Carrier::Mio(anabranch_mio::Model::Staged { network, .. }))) => network.to_string(),
-        ("threads", Ok(Carrier::Tokio(anabranch_tokio::Model::Tokio { workers }))) => workers.to_string(),
-        ("threads", Ok(Carrier::Tokio(anabranch_tokio::Model::TokioLocal { threads }))) => {
-            threads.to_string()
-        }
-        ("threads", Ok(Carrier::Async(anabranch_async_std::Model::Smol { threads }))) => threads.to_string(),
         ("acceptors", Ok(Carrier::Mio(anabranch_mio::Model::Staged { acceptors, .. }))) => {
             acceptors.to_string()
         }
