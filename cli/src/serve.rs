@@ -194,8 +194,9 @@ mod tests {
     fn pipelines_of_a_file_are_lanes_beside_the_default_one() {
         let words = ["anabranch", "serve", "--lane-threads", "3", "--lane-queue", "4"];
         let Command::Serve(mut serve) = Arguments::try_parse_from(words).unwrap().command else { panic!() };
-        let commit = Pipeline { name: "commit_status".to_owned(), threads: Some(5), queue: Some(6) };
-        let other = Pipeline { name: "other".to_owned(), ..Pipeline::default() };
+        let named = |name: &str| Pipeline { name: name.to_owned(), ..Pipeline::default() };
+        let commit = Pipeline { threads: Some(5), queue: Some(6), ..named("commit_status") };
+        let other = named("other");
         serve.pipelines = vec![commit, other];
         let LaneConfig { threads, queue, .. } = LaneConfig::default();
         let expected = [

@@ -1,13 +1,16 @@
-//! Whether what a file says goes together, and with the command line, which overrides it.
+//! Whether what a file says goes together, with the command line, which overrides it, and with the application's routes.
 
 use std::collections::BTreeSet;
 
+use anabranch_core::Lane;
 use clap::ValueEnum;
 
 use super::fault::Fault;
-use super::read::{Reading, read};
+use super::nearest::nearest;
+use super::read::{Pipeline, Reading, read};
 use super::schema::KEYS;
 use crate::carrier::Number;
+use crate::demo::Demo;
 use crate::models::ModelName;
 
 /// What the command line says already.
@@ -20,10 +23,17 @@ pub struct CommandLine {
 }
 
 /// Reads a file's text beside a command line. What a flag says is left out of the settings; a number that means nothing to
-/// the model is a fault where the file names the model, and is set aside with a warning where a flag does.
+/// the model is a fault where the file names the model, and is set aside with a warning where a flag does. A lane that no
+/// route asks for is worth a warning: its work may be another program's.
 #[must_use]
 pub fn check(text: &str, line: &CommandLine) -> Reading {
     let mut reading = read(text);
+    numbers_for_the_model(&mut reading, line);
+    lanes_for_the_routes(&mut reading, Demo::new("").lanes());
+    reading
+}
+
+fn numbers_for_the_model(reading: &mut Reading, line: &CommandLine) {
     let settings = &mut reading.settings;
     settings.flags.retain(|flag, _| !line.flags.contains(flag));
     let named = settings.flags.get("model").and_then(|model| ModelName::from_str(&model.text, false).ok());
@@ -53,7 +63,26 @@ pub fn check(text: &str, line: &CommandLine) -> Reading {
             reading.faults.push(Fault::new(setting.span, what, remedy));
         }
     }
-    reading
+}
+
+/// `asked_for` are those that routes name.
+fn lanes_for_the_routes(reading: &mut Reading, asked_for: &[Lane]) {
+    let names = || asked_for.iter().map(|lane| lane.0).chain([Lane::DEFAULT.0]);
+    for Pipeline { name, span, .. } in &reading.settings.pipelines {
+        if names().any(|asked_for| asked_for == name) {
+            continue;
+        }
+        let what = format!("no route asks for lane `{name}`: no work comes to its threads");
+        let remedy = nearest(name, names()).map_or_else(
+            || format!("leave it out, or name a lane that work comes to: {}", list(names())),
+            |near| format!("`{near}`?"),
+        );
+        reading.warnings.push(Fault::new(span.clone(), what, remedy));
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl CommandLine {

@@ -10,10 +10,11 @@ use super::read::Settings;
 use super::schema::{KEYS, Key, TABLES};
 use super::value::{canonical, default_of, toml};
 use crate::carrier::{Carrier, Number, Threads};
+use crate::demo::Demo;
 use crate::models::ModelName;
 
 /// The configuration as TOML that, read again, amounts to the same and is shown the same. Keys that mean nothing to the model
-/// are left out.
+/// are left out; a lane that a route asks for and nobody configured is told of in a comment.
 #[must_use]
 pub fn effective(settings: &Settings) -> String {
     let model = settings
@@ -46,6 +47,14 @@ pub fn effective(settings: &Settings) -> String {
             [("threads", pipeline.threads, threads), ("ring_buffer_size", pipeline.queue, queue)]
         {
             entry(&mut out, name, &value.unwrap_or(default).to_string(), &default.to_string());
+        }
+    }
+    for lane in Demo::new(model.name()).lanes() {
+        if settings.pipelines.iter().all(|pipeline| pipeline.name != lane.0) {
+            let _ = writeln!(
+                out,
+                "\n# [http.pipelines.{lane}] is asked for: without it, its work runs on lane default"
+            );
         }
     }
     out

@@ -35,6 +35,8 @@ pub struct Setting {
 pub struct Pipeline {
     /// Its name.
     pub name: String,
+    /// Where that stands.
+    pub span: Range<usize>,
     /// Its threads, if the file says.
     pub threads: Option<usize>,
     /// Jobs that may wait, if the file says.
@@ -214,13 +216,13 @@ impl Reading {
                 self.faults.push(Fault::new(name.span(), what, remedy));
                 continue;
             }
-            self.pipeline(word, keys);
+            self.pipeline((word, name.span()), keys);
         }
     }
 
-    fn pipeline(&mut self, lane: &str, entries: &DeTable<'_>) {
+    fn pipeline(&mut self, (lane, span): (&str, Range<usize>), entries: &DeTable<'_>) {
         let table = format!("http.pipelines.{lane}");
-        let mut pipeline = Pipeline { name: lane.to_owned(), ..Pipeline::default() };
+        let mut pipeline = Pipeline { name: lane.to_owned(), span, ..Pipeline::default() };
         for (name, value) in entries {
             let word = name.get_ref().as_ref();
             let Some(key) = PIPELINE_KEYS.iter().find(|key| key.name == word) else {

@@ -202,7 +202,9 @@ fn weaseldbs_file_is_understood_as_it_stands() {
     for part in [times.head_timeout, times.body_timeout, times.handler_timeout] {
         assert_eq!(part.duration().unwrap().as_secs(), 30);
     }
-    let pipeline = Pipeline { name: "commit_status".into(), threads: Some(3), queue: Some(512) };
+    let span = serve.pipelines[0].span.clone();
+    assert_eq!(&WEASELDB[span.clone()], "commit_status");
+    let pipeline = Pipeline { name: "commit_status".into(), span, threads: Some(3), queue: Some(512) };
     assert_eq!(serve.pipelines, [pipeline]);
 }
 
@@ -337,6 +339,30 @@ fn pipelines_are_few_and_their_names_are_plain() {
     let named = |name: &str| alone(&format!("[http.pipelines.{name:?}]\nthreads = 1\n")).faults.len();
     assert_eq!(["a", "A-b_9", &"a".repeat(32)].map(named), [0; 3]);
     assert_eq!(["", "a\0", "a/b", "\u{e9}", &"a".repeat(33)].map(named), [1; 5]);
+}
+
+#[test]
+fn lane_that_no_route_asks_for_is_told_with_the_nearest_that_one_does() {
+    for (name, remedy) in [
+        ("commit_statsu", "`commit_status`?"),
+        ("Commit-Status", "`commit_status`?"),
+        ("defualt", "`default`?"),
+        ("reports", "leave it out, or name a lane that work comes to: `commit_status`, `default`"),
+    ] {
+        let text = format!("[http.pipelines.{name}]\nthreads = 1\n");
+        let said = Faults::new("f", &text, good(&text).warnings).to_string();
+        assert!(said.starts_with(&format!("f:1:17: no route asks for lane `{name}`: ")), "{said}");
+        assert!(said.ends_with(&format!("\n  remedy: {remedy}")), "{said}");
+    }
+    let text = "[http.pipelines.commit_status]\nthreads = 1\n[http.pipelines.default]\nthreads = 1\n";
+    assert_eq!(good(text).warnings, []);
+}
+
+#[test]
+fn lane_that_nobody_configured_is_told_where_the_configuration_is_printed() {
+    let told = "\n# [http.pipelines.commit_status] is asked for";
+    assert!(effective(&good("").settings).contains(told));
+    assert!(!effective(&good(WEASELDB).settings).contains(told));
 }
 
 #[test]

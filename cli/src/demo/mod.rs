@@ -38,6 +38,12 @@ impl Demo {
         let router = routes(model).build().expect("the demo's routes are in nobody's way");
         Self { router: Arc::new(router) }
     }
+
+    /// The lanes that its routes ask for by name.
+    #[must_use]
+    pub fn lanes(&self) -> &[Lane] {
+        self.router.lanes()
+    }
 }
 
 impl Service for Demo {

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 
 use crate::kit::{Program, anabranch, ask, output, read_all, stderr};
 
+const CLOSING_STATUS: &str = "GET /status HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n";
 const PLAINTEXT: &str = "GET /plaintext HTTP/1.1\r\nHost: demo\r\n\r\n";
 
 /// A file of its own for each test.
@@ -67,6 +68,45 @@ fn flags_override_the_file() {
     let (status, errors) = program.end();
     assert_eq!(status.code(), Some(0), "{errors}");
     assert!(errors.contains("`acceptors` is for model staged") && !errors.contains("plaintext"), "{errors}");
+}
+
+#[test]
+fn lane_that_no_route_asks_for_is_told_by_check_and_by_serve() {
+    let path = file("lane.toml", "[http.pipelines.commit_statsu]\nthreads = 1\n");
+    let checked = check(&path);
+    let said = stderr(&checked);
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    assert!(
+        said.starts_with("warning: ") && said.contains("no route asks for lane `commit_statsu`"),
+        "{said}"
+    );
+    assert!(said.contains("lane.toml:1:17: ") && said.contains("remedy: `commit_status`?"), "{said}");
+    let program = serve(&path, "");
+    assert!(ask(&program, CLOSING_STATUS).starts_with("HTTP/1.1 200 "));
+    program.signal(Signal::TERM);
+    assert_eq!(program.end().1, said);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn work_of_a_lane_runs_apart_where_it_is_configured_and_else_on_the_default_one() {
+    let apart = "[http.pipelines.commit_status]\nthreads = 1\n";
+    // As the kernel cuts them: fifteen letters.
+    for (name, text, thread) in
+        [("apart.toml", apart, "anabranch-commi"), ("none.toml", "", "anabranch-defau")]
+    {
+        let program = serve(&file(name, text), "");
+        assert!(ask(&program, CLOSING_STATUS).starts_with("HTTP/1.1 200 "));
+        let tasks = fs::read_dir(format!("/proc/{}/task", program.child.id())).unwrap();
+        let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        let lanes: Vec<String> = names.map(|name| name.trim_end().to_owned()).collect();
+        let lanes: Vec<_> =
+            lanes.iter().filter(|name| name.ends_with("commi") || name.ends_with("defau")).collect();
+        // Threads of a lane start when there is work for them.
+        assert_eq!(lanes, [thread]);
+        program.signal(Signal::TERM);
+        assert_eq!(program.end().0.code(), Some(0));
+    }
 }
 
 #[test]

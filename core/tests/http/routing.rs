@@ -2,8 +2,8 @@
 
 use anabranch_core::Lane;
 use anabranch_core::app::{
-    Endpoint, Missed, OptionsRequests, Outcome, Request, Response, RouteError, Router, RouterBuilder,
-    percent_decoded,
+    BodyParser, Endpoint, Missed, OptionsRequests, Outcome, ParseError, Request, Response, RouteError,
+    Router, RouterBuilder, percent_decoded,
 };
 use anabranch_core::testing::Answer;
 use http::{HeaderName, HeaderValue, Method};
@@ -206,6 +206,34 @@ fn handler_of_a_lane_runs_as_its_job() {
     rig.read(get("/lane/8"));
     rig.lose_jobs();
     assert_eq!(one_answer(&rig.written()).status, 500);
+}
+
+#[test]
+fn lanes_of_all_routes_are_known_once_each() {
+    let lengths =
+        || Endpoint::parsed_on_lane(Lane("lengths"), 9, Length::default, |_, length| length.to_string());
+    let more = routes()
+        .route(Method::PUT, "/lane/{id}", lengths().consumes("text/plain"))
+        .route(Method::PUT, "/lane/{id}", lengths().consumes("text/html"))
+        .route(Method::POST, "/elsewhere", Endpoint::on_lane(Lane("slow"), |_: Request| "slow"));
+    assert_eq!(more.build().unwrap().lanes(), [Lane("lengths"), Lane("slow")]);
+    assert_eq!(Router::builder().get("/", |_, _| "here").build().unwrap().lanes(), []);
+}
+
+#[derive(Default)]
+struct Length(usize);
+
+impl BodyParser for Length {
+    type Output = usize;
+
+    fn feed(&mut self, chunk: &[u8]) -> Result<(), ParseError> {
+        self.0 += chunk.len();
+        Ok(())
+    }
+
+    fn finish(self) -> Result<usize, ParseError> {
+        Ok(self.0)
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@ type Handler = Box<dyn Fn(&mut Request, &mut Context<'_>) -> Outcome + Send + Sy
 pub struct Endpoint {
     pub(super) handler: Handler,
     pub(super) media_type: Option<&'static str>,
+    /// Where its handler runs, if not in its connection's turn.
+    pub(super) lane: Option<Lane>,
 }
 
 impl Endpoint {
@@ -20,7 +22,8 @@ impl Endpoint {
     pub fn new<O: Into<Outcome>>(
         handler: impl Fn(&mut Request, &mut Context<'_>) -> O + Send + Sync + 'static,
     ) -> Self {
-        Self { handler: Box::new(move |request, context| handler(request, context).into()), media_type: None }
+        let handler: Handler = Box::new(move |request, context| handler(request, context).into());
+        Self { handler, media_type: None, lane: None }
     }
 
     /// A handler that runs as a job on `lane`'s threads, where it may block: see [`Outcome::defer`]. A full lane is answered
@@ -35,6 +38,7 @@ impl Endpoint {
             let handler = Arc::clone(&handler);
             Outcome::defer(lane, move |request| handler(request))
         })
+        .asking_for(lane)
     }
 
     /// A handler called with what a parser made of the body while it came, at most `max_bytes` of it; `make` makes a parser
@@ -96,6 +100,7 @@ impl Endpoint {
             let handler = Arc::clone(&handler);
             Outcome::defer(lane, move |request| handler(request, value))
         })
+        .asking_for(lane)
     }
 
     /// Takes only bodies of this media type (`application/json`; parameters of a request's `Content-Type` make no difference)
@@ -107,10 +112,18 @@ impl Endpoint {
         self.media_type = Some(media_type);
         self
     }
+
+    const fn asking_for(mut self, lane: Lane) -> Self {
+        self.lane = Some(lane);
+        self
+    }
 }
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("media_type", &self.media_type).finish_non_exhaustive()
+        f.debug_struct("Endpoint")
+            .field("media_type", &self.media_type)
+            .field("lane", &self.lane)
+            .finish_non_exhaustive()
     }
 }

@@ -16,6 +16,7 @@ mod percent;
 mod tree;
 
 use core::fmt;
+use std::collections::BTreeSet;
 
 use http::Method;
 use http::header::HeaderValue;
@@ -32,6 +33,7 @@ use super::outcome::Outcome;
 use super::request::Request;
 use super::response::Response;
 use super::service::{Context, Service};
+use crate::job::Lane;
 
 /// A service made of routes.
 ///
@@ -74,6 +76,7 @@ use super::service::{Context, Service};
 /// Matching allocates nothing, and looks at each node of the tree of patterns once at most.
 pub struct Router {
     tree: Tree<Resource>,
+    lanes: Vec<Lane>,
     options: OptionsRequests,
     shape: Shape,
 }
@@ -117,6 +120,13 @@ impl Router {
     #[must_use]
     pub fn builder() -> RouterBuilder {
         RouterBuilder { routes: Vec::new(), options: OptionsRequests::default(), shape: missed::plain() }
+    }
+
+    /// The lanes that its endpoints [run on](Endpoint::on_lane), each once, in the order of their names: what is to be
+    /// configured for it. Where else a handler [defers](Outcome::defer) to does not show before it is called.
+    #[must_use]
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
     }
 
     fn missed(&self, missed: Missed<'_>) -> Outcome {
@@ -295,6 +305,7 @@ impl RouterBuilder {
     /// A route that could never be reached, or two that are in each other's way.
     pub fn build(self) -> Result<Router, RouteError> {
         let mut tree = Tree::<Resource>::new();
+        let mut lanes = BTreeSet::new();
         for (method, pattern, endpoint) in self.routes {
             let route = || RouteName { method: method.clone(), pattern, media_type: endpoint.media_type };
             let segments =
@@ -305,12 +316,13 @@ impl RouterBuilder {
             if !endpoint.media_type.is_none_or(media::is_media_type) {
                 return Err(RouteError::MediaType { route: route() });
             }
+            lanes.extend(endpoint.lane);
             tree.leaf_of(&segments).add(method, pattern, endpoint)?;
         }
         for resource in tree.leaves_mut() {
             resource.list_methods(self.options);
         }
-        Ok(Router { tree, options: self.options, shape: self.shape })
+        Ok(Router { tree, lanes: lanes.into_iter().collect(), options: self.options, shape: self.shape })
     }
 }
 
