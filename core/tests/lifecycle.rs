@@ -26,6 +26,7 @@ const ALL: &[(&str, Happen)] = &[
     ("transient error", |walker| walker.fail(AcceptErrorKind::Transient)),
     ("out of descriptors", |walker| walker.fail(AcceptErrorKind::Exhausted)),
     ("listener failed", |walker| walker.fail(AcceptErrorKind::Fatal)),
+    ("accepting lost", |walker| walker.server.handle_accepting_lost(walker.now)),
     ("timeout", Walker::time_out),
     ("early timeout", |walker| walker.server.handle_timeout(walker.now)),
     ("suspend", |walker| walker.server.suspend(walker.now)),
@@ -264,8 +265,10 @@ fn phases_move_by_these_causes_and_no_others() {
         ("Suspended", "Running", "resume"),
         ("Running", "Draining", "stop"),
         ("Running", "Draining", "listener failed"),
+        ("Running", "Draining", "accepting lost"),
         ("Suspended", "Draining", "stop"),
         ("Suspended", "Draining", "listener failed"),
+        ("Suspended", "Draining", "accepting lost"),
         ("Running", "Aborting", "abort"),
         ("Suspended", "Aborting", "abort"),
         ("Draining", "Aborting", "abort"),
@@ -275,9 +278,11 @@ fn phases_move_by_these_causes_and_no_others() {
         // Nothing was open: the phase between is passed at once.
         ("Running", "Stopped", "stop"),
         ("Running", "Stopped", "listener failed"),
+        ("Running", "Stopped", "accepting lost"),
         ("Running", "Stopped", "abort"),
         ("Suspended", "Stopped", "stop"),
         ("Suspended", "Stopped", "listener failed"),
+        ("Suspended", "Stopped", "accepting lost"),
         ("Suspended", "Stopped", "abort"),
     ]);
     assert_eq!(moves, expected);

@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anabranch_core::lifecycle::{AcceptErrorKind, ListenerId};
 use anabranch_std::host::Host;
 
 use crate::reactor::{Hands, Reactor, Source};
@@ -46,14 +45,7 @@ pub(super) fn supervise(
             deaths.push(now);
             match make() {
                 Ok(next) if deaths.len() <= RESTARTS => reactor = next,
-                _ => {
-                    // Without this loop, some who knock would never be heard: better that the server says that it stops.
-                    let open = (0..).map(ListenerId).take_while(|listener| keeper.is_listening(*listener));
-                    for listener in open.collect::<Vec<_>>() {
-                        keeper.accept_failed_as(listener, AcceptErrorKind::Fatal);
-                    }
-                    return;
-                }
+                _ => return keeper.accepting_lost(),
             }
         }
     })
@@ -65,17 +57,24 @@ mod tests {
     use crate::acceptors;
     use crate::inlet::Inlet;
     use anabranch_core::app::service_fn;
+    use anabranch_core::lifecycle::{AcceptErrorKind, ListenerId};
     use anabranch_std::host::{Admitted, Binding, Placement};
     use anabranch_std::{Blocking, Config, Listener, serve};
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
+    use std::sync::OnceLock;
 
     /// One loop, which can be made to die.
-    struct Mortal(Arc<Inlet>);
+    #[derive(Default)]
+    struct Mortal {
+        inlet: Arc<Inlet>,
+        host: OnceLock<Arc<Host>>,
+    }
 
     impl Binding for Mortal {
         fn start(&self, host: &Arc<Host>, config: &Config<Self>, listeners: Vec<Listener>) -> io::Result<()> {
-            let inlet = self.0.clone();
+            let inlet = self.inlet.clone();
+            let _ = self.host.set(host.clone());
             supervise(
                 host,
                 "loop",
@@ -84,7 +83,7 @@ mod tests {
                 move || (Source::Mail(inlet.clone()), Hands::Own),
             )?;
             let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
-            acceptors::start(host, &listeners, 1, |_| Way(self.0.clone()))
+            acceptors::start(host, &listeners, 1, |_| Way(self.inlet.clone()))
         }
     }
 
@@ -115,11 +114,13 @@ mod tests {
 
     #[test]
     fn loop_that_dies_is_followed_by_another_and_one_that_dies_again_and_again_stops_the_server() {
-        let inlet = Arc::<Inlet>::default();
-        let config = Config::new(Mortal(inlet.clone()));
-        let listener = Listener::bind("127.0.0.1:0").unwrap();
-        let handle = serve(&config, [listener], service_fn(|_, _| "hello")).unwrap();
-        let address = handle.local_addrs()[0];
+        let config = Config::new(Mortal::default());
+        let Mortal { inlet, host } = &config.model;
+        let listeners = [(); 2].map(|()| Listener::bind("127.0.0.1:0").unwrap());
+        let handle = serve(&config, listeners, service_fn(|_, _| "hello")).unwrap();
+        let address = handle.local_addrs()[1];
+        // Which of the listeners are still open then makes no difference.
+        host.get().unwrap().accept_failed_as(ListenerId(0), AcceptErrorKind::Fatal);
         for _ in 0..RESTARTS {
             assert!(ask(address).ends_with("hello"));
             inlet.put_fault();
@@ -127,6 +128,6 @@ mod tests {
         }
         inlet.put_fault();
         let summary = handle.wait_timeout(Duration::from_secs(20)).expect("the server stops");
-        assert_eq!(summary.counters.accept_errors.fatal, 1);
+        assert_eq!(summary.counters.accept_errors.fatal, 2);
     }
 }

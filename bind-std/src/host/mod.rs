@@ -212,6 +212,11 @@ impl Host {
         self.with_server(|server, now| server.handle_accept_error(listener, kind, now));
     }
 
+    /// A thread that the listeners need is lost and cannot be had again: all of them count as failed, and the server stops.
+    pub fn accepting_lost(&self) {
+        self.with_server(Server::handle_accepting_lost);
+    }
+
     fn abort_reason(&self) -> Option<AbortReason> {
         match self.stop() {
             Stop::Aborting(reason) => Some(reason),

@@ -20,7 +20,7 @@
 //!
 //!  within Running, a listener is told to     start  ◄──  below the limit · back-off over · resumed
 //!                                            pause  ◄──  at the limit (AtLimit::Pause) · out of descriptors · suspended
-//!                                            close  ◄──  its socket failed · stop · abort
+//!                                            close  ◄──  its socket failed · accepting lost · stop · abort
 //! ```
 //!
 //! [`Server`] owns no socket and no connection. A binding tells it what happened (`handle_*`), forwards what its owner

@@ -135,7 +135,7 @@ impl Server {
     /// *Input.* A socket listens under this number. It is told to start when [`poll_action`](Self::poll_action) says so;
     /// once the server stops, to close. After [`Action::Stopped`] the call is ignored: the caller closes what it bound.
     pub fn handle_bound(&mut self, id: ListenerId, address: Option<SocketAddr>, now: Instant) {
-        if self.over || self.listener(id).is_some() {
+        if self.over || self.listeners.iter().any(|listener| listener.id == id) {
             return;
         }
         let state = if self.phase.is_stopping() { ListenerState::Closing } else { ListenerState::Paused };
@@ -205,6 +205,15 @@ impl Server {
                 }
             }
             AcceptErrorKind::Fatal => self.fail_listener(id, now),
+        }
+    }
+
+    /// *Input.* A thread that the listeners need is lost and cannot be had again: some who knock would never be heard. All
+    /// listeners count as failed ([`AcceptErrorKind::Fatal`]), and the server stops.
+    pub fn handle_accepting_lost(&mut self, now: Instant) {
+        let open: Vec<ListenerId> = self.listening().collect();
+        for id in open {
+            self.handle_accept_error(id, AcceptErrorKind::Fatal, now);
         }
     }
 
@@ -313,7 +322,7 @@ impl Server {
     /// *Question.* Whether this listener joined and is not to be closed: an acceptor thread ends when it is not.
     #[must_use]
     pub fn is_listening(&self, id: ListenerId) -> bool {
-        self.listener(id).is_some_and(|listener| listener.state != ListenerState::Closing)
+        self.listening().any(|listening| listening == id)
     }
 
     /// *Question.* The sums so far.
@@ -371,7 +380,7 @@ impl Server {
         listener.state = ListenerState::Closing;
         self.record(EventKind::Alarm(Alarm::ListenerFailed { listener: id }), now);
         self.record(EventKind::ListenerClosed { listener: id }, now);
-        if self.listeners.iter().all(|listener| listener.state == ListenerState::Closing) {
+        if self.listening().next().is_none() {
             self.record(EventKind::Alarm(Alarm::NoListenerLeft), now);
             self.stop(self.config.grace, now);
         }
@@ -429,8 +438,10 @@ impl Server {
         self.events.push_back(Event { at: now, kind });
     }
 
-    fn listener(&self, id: ListenerId) -> Option<&Listener> {
-        self.listeners.iter().find(|listener| listener.id == id)
+    /// The listeners that joined and are not to be closed, in the order in which they joined.
+    fn listening(&self) -> impl Iterator<Item = ListenerId> + '_ {
+        let open = self.listeners.iter().filter(|listener| listener.state != ListenerState::Closing);
+        open.map(|listener| listener.id)
     }
 
     /// Whether listeners may accept, whichever they are.

@@ -149,6 +149,21 @@ fn failed_listener_is_closed_and_the_last_one_stops_the_server() {
 }
 
 #[test]
+fn server_that_lost_who_accepts_fails_every_listener_that_is_open() {
+    let mut server = running(config(9, AtLimit::Pause));
+    let connection = serve(&mut server, L0);
+    server.handle_accept_error(L0, AcceptErrorKind::Fatal, T0);
+    server.handle_accepting_lost(T0);
+    assert_eq!(actions(&mut server), [Action::CloseListener(L0), Action::CloseListener(L1), Action::Drain]);
+    assert_eq!(server.counters().accept_errors.fatal, 2);
+    assert!(events(&mut server).contains(&EventKind::Alarm(Alarm::NoListenerLeft)));
+    server.handle_accepting_lost(T0);
+    assert_eq!(server.counters().accept_errors.fatal, 2);
+    server.handle_closed(connection, CloseReason::Drained, T0);
+    assert_eq!(actions(&mut server), [Action::Stopped]);
+}
+
+#[test]
 fn suspended_server_serves_on_and_accepts_nobody() {
     let mut server = running(config(9, AtLimit::Pause));
     let connection = serve(&mut server, L0);

@@ -67,6 +67,7 @@ impl ReferenceStateMachine for Reference {
             20 => listener().prop_map(Input::Accepted),
             12 => prop::sample::select(closable).prop_map(Input::Closed),
             5 => (listener(), kind).prop_map(|(listener, kind)| Input::AcceptError(listener, kind)),
+            1 => Just(Input::AcceptingLost),
             6 => time.prop_map(Input::Passes),
             6 => Just(Input::Timeout),
             2 => Just(Input::Suspend),
@@ -195,6 +196,7 @@ impl Binding {
                 self.open.remove(&id);
             }
             Input::AcceptError(id, kind) => server.handle_accept_error(id, kind, now),
+            Input::AcceptingLost => server.handle_accepting_lost(now),
             Input::Passes(_) => {}
             Input::Timeout => {
                 server.handle_timeout(now);

@@ -19,6 +19,7 @@ pub(crate) enum Input {
     Accepted(ListenerId),
     Closed(ConnectionId),
     AcceptError(ListenerId, AcceptErrorKind),
+    AcceptingLost,
     Passes(Duration),
     Timeout,
     Suspend,
@@ -106,6 +107,13 @@ impl Model {
             Input::Accepted(id) => self.answer = Answer::Admission(self.accepted(id)),
             Input::Closed(id) => self.closed(id),
             Input::AcceptError(id, kind) => self.accept_error(id, kind),
+            Input::AcceptingLost => {
+                for Listener { id, .. } in
+                    self.listeners.clone().into_iter().filter(|listener| !listener.to_close)
+                {
+                    self.accept_error(id, AcceptErrorKind::Fatal);
+                }
+            }
             Input::Passes(time) => self.now += time,
             Input::Timeout => self.timeout(),
             Input::Suspend if self.phase == Phase::Running => {
