@@ -13,7 +13,8 @@ use crate::fields::Fields;
 pub enum Frame {
     /// Data. Empty data is passed over.
     Data(Bytes),
-    /// Trailer fields: the last frame.
+    /// Trailer fields: the last frame. They are sent where the answer is chunked, which it is to HTTP/1.1 where its length is
+    /// unknown; elsewhere they are dropped, and so is a field `Trailer` that announces them (RFC 9110 §6.5, §6.6.2).
     Trailers(Fields),
 }
 

@@ -78,11 +78,19 @@ pub(crate) fn inspect(fields: &Fields) -> Result<Said, Misuse> {
     Ok(said)
 }
 
-/// Whether a field is among those that [`inspect`] has something to say about. A name's length tells nearly all others.
+/// Whether a field is among those that [`inspect`] has something to say about, or that depend on the framing. A name's
+/// length tells nearly all others.
 #[inline]
 pub(crate) fn says_something(fields: &Fields) -> bool {
-    const LENGTHS: u32 =
-        lengths(&["date", "server", "upgrade", "connection", "content-length", "transfer-encoding"]);
+    const LENGTHS: u32 = lengths(&[
+        "date",
+        "server",
+        "trailer",
+        "upgrade",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+    ]);
     fields.any_line(|name, _| {
         // The one that nearly every answer has is none of them, and need not be spelt out to be told.
         *name != CONTENT_TYPE
@@ -164,7 +172,7 @@ impl Head<'_> {
         out.reserve(256);
         status_line(out, self.status);
         opening_lines(out, self.date.filter(|_| !self.said.date), self.server.filter(|_| !self.said.server));
-        field_lines(out, self.fields);
+        self.field_lines(out);
         // As a rule the connection lives on and nothing is said of it.
         let plain = self.option == ConnectionOption::Unsaid && !self.said.upgrade;
         match self.framing {
@@ -174,6 +182,17 @@ impl Head<'_> {
             Framing::Unsaid => {}
         }
         self.connection_line(out);
+    }
+
+    /// Appends the application's fields, but for what is said elsewhere, and for a promise that cannot be kept: only behind
+    /// chunks is there a place for trailer fields (RFC 9110 §6.5).
+    #[inline]
+    fn field_lines(&self, out: &mut Vec<u8>) {
+        self.fields.iter().for_each(|(name, value)| match name.as_str() {
+            "content-length" | "connection" => {}
+            "trailer" if self.framing != Framing::Chunked => {}
+            name => line(out, name, value),
+        });
     }
 
     /// Appends what is said of the connection, and the empty line.
@@ -221,7 +240,7 @@ fn content_length<const END: usize>(out: &mut Vec<u8>, length: u64, end: &[u8; E
 /// Appends an interim answer (RFC 9110 §15.2).
 pub(crate) fn interim(out: &mut Vec<u8>, status: StatusCode, fields: &Fields) {
     status_line(out, status);
-    field_lines(out, fields);
+    fields.iter().for_each(|(name, value)| line(out, name.as_str(), value));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -239,15 +258,6 @@ pub(crate) fn trailer_section(out: &mut Vec<u8>, trailers: Option<&Fields>) {
 fn may_trail(name: &HeaderName) -> bool {
     use http::header::{HOST, TE, TRAILER};
     ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE, HOST, TE, TRAILER].contains(name)
-}
-
-#[inline]
-fn field_lines(out: &mut Vec<u8>, fields: &Fields) {
-    fields.iter().for_each(|(name, value)| {
-        if !matches!(name.as_str(), "content-length" | "connection") {
-            line(out, name.as_str(), value);
-        }
-    });
 }
 
 #[inline]

@@ -88,6 +88,34 @@ fn trailers_of_a_body_that_is_not_chunked_are_dropped() {
     assert_eq!((answer.text(), answer.trailers.len()), ("x", 0));
 }
 
+/// A body that nobody knows the length of, or of this one, and the trailer field it is to have.
+fn announced(length: Option<u64>) -> Response {
+    let mut parts = Parts::new(&["x"]);
+    parts.trailers.append(HeaderName::from_static("x-sum"), value("9"));
+    let parts = match length {
+        Some(length) => parts.with_length(length),
+        None => parts,
+    };
+    Response::ok(Body::source(parts)).with_field(TRAILER, value("x-sum"))
+}
+
+#[test]
+fn trailers_are_announced_only_where_they_can_follow() {
+    for method in ["GET", "HEAD"] {
+        assert_eq!(answer_to(method, || announced(None)).field("trailer"), Some("x-sum"), "{method}");
+        assert_eq!(answer_to(method, || announced(Some(1))).field("trailer"), None, "{method}");
+        let whole = || Response::text("x").with_field(TRAILER, value("x-sum"));
+        assert_eq!(answer_to(method, whole).field("trailer"), None, "{method}");
+        let old = format!("{method} / HTTP/1.0\r\n\r\n");
+        let service =
+            service_fn(|_: &mut Request, _: &mut Context<'_>| -> Outcome { announced(None).into() });
+        let held = Conversation::with(service, old).without_more().hold();
+        assert_eq!(held.answers[0].field("trailer"), None, "{held:?}");
+    }
+    let none = || Response::new(StatusCode::NO_CONTENT).with_field(TRAILER, value("x-sum"));
+    assert_eq!(answer_to("GET", none).field("trailer"), None);
+}
+
 #[test]
 fn head_has_the_fields_of_get_and_no_body() {
     for target in ["/hello", "/sized", "/chunked", "/trailers", "/no-content", "/not-modified"] {

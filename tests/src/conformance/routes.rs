@@ -60,7 +60,8 @@ pub(super) fn trailers_are_announced_and_come_last(model: &Model) {
 
     let mut client = server.connect();
     client.send("GET /trailers HTTP/1.0\r\n\r\n");
-    client.answer_to(Asked::Http10).is(200, "part 0\npart 1\npart 2\n");
+    let answer = client.answer_to(Asked::Http10).is(200, "part 0\npart 1\npart 2\n");
+    assert_eq!(answer.field("trailer"), None);
 }
 
 pub(super) fn no_content_has_neither_body_nor_length(model: &Model) {
