@@ -46,7 +46,9 @@ pub enum Command {
 
 /// What `serve` can be told.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
   anabranch serve                                          then: curl -i http://127.0.0.1:8080/
   anabranch serve --model pool --threads 5 --port 0        port 0 picks a free one and prints it
@@ -61,13 +63,14 @@ A configuration file has a key for each flag, of the same name with `_` for `-`,
   max_body_bytes = \"1MiB\"
   [deadlines]
   head_timeout = \"2s\"
-Flags override the file. `anabranch check FILE` prints every key there is, and explains what is wrong.
+Flags override the file. `anabranch check FILE` prints every key, and explains what is wrong.
 
 Sizes are bytes, or end in k, M, G (1,024s; also KiB, MiB, GiB) or kB, MB, GB (1,000s).
 Times end in ms, s, m or h. `off` lifts a bound where that can be done; 0 never does.
 
 SIGTERM or SIGINT: nothing new is accepted, requests in flight finish within --grace, exit code 0.
-A second signal, or the end of the grace time, ends what is left at once.")]
+A second signal, or the end of the grace time, ends what is left at once."
+)]
 pub struct ServeArguments {
     /// Configuration file (TOML): what no flag says is read from it; `anabranch check` explains it
     #[arg(long, value_name = "FILE")]
@@ -79,20 +82,20 @@ pub struct ServeArguments {
     #[arg(long, value_enum, default_value_t = ProtocolName::Http)]
     pub protocol: ProtocolName,
     /// Address to listen on; 0.0.0.0 or :: for every interface
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub bind: IpAddr,
     /// Port to listen on; 0 picks a free one
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
     /// Workers of models `pool` and `reactor-pool` [default: two for each processor], loops of `multi-reactor`, network
     /// threads of `staged`, workers of `tokio`, threads of `tokio-local` and `smol` [default: one for each processor]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = thread_count)]
     pub threads: Option<Count>,
     /// Accepted connections that may wait for a worker of model `pool` [default: as many as there are workers]
     #[arg(long, value_name = "N", value_parser = queue_length)]
     pub queue: Option<Count>,
     /// Threads of model `staged` that accept [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = thread_count)]
     pub acceptors: Option<Count>,
     /// Whose connections are under model `staged` [default: pinned]
     #[arg(long, value_enum, value_name = "WHOSE")]
@@ -101,7 +104,7 @@ pub struct ServeArguments {
     #[arg(long, value_enum, value_name = "ON|OFF")]
     pub pin: Option<PinName>,
     /// Threads for slow work, apart from those that serve connections [default: two for each processor]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = thread_count)]
     pub lane_threads: Option<Count>,
     /// Slow work that may wait for such a thread; more is refused (HTTP: 503) [default: 1024]
     #[arg(long, value_name = "N", value_parser = queue_length)]
@@ -163,14 +166,15 @@ pub enum LogFormat {
 /// What `check` can be told.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Prints the configuration that `serve --config FILE` would run with, as a file: every key, and whether
-its value is the default. Where something is wrong: each fault with its line and remedy, and exit code 1.
+Prints the configuration that `serve --config FILE` would run with, as a file: every key, and
+whether its value is the default. Where something is wrong: each fault with its line and remedy,
+and exit code 1.
 
 Examples:
   anabranch check anabranch.toml
   anabranch check /dev/null > anabranch.toml      a file to begin with: every key, with its default
 
-WeaselDB's [http] and [http.pipelines.NAME] are understood as they stand; docs/operate.md has it all.")]
+WeaselDB's [http] and [http.pipelines.NAME] are understood as they stand: see docs/operate.md.")]
 pub struct CheckArguments {
     /// The file
     #[arg(value_name = "FILE")]
@@ -192,7 +196,8 @@ pub struct EtxClientArguments {
     #[arg(value_name = "N")]
     pub clients: Count,
     /// Where the server listens
-    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address_and_port,
+          default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
     pub addr: SocketAddr,
     /// Messages each client sends, the last of them `goodbye`
     #[arg(long, value_name = "N", default_value_t = Count(5))]
@@ -208,14 +213,35 @@ pub struct EtxClientArguments {
 /// A queue is made at its full length when the server starts.
 const MAX_QUEUE: u64 = 1 << 20;
 
+/// Linux gives a process some 65,000 mappings, and a thread takes four: where they end, so does the process.
+const MAX_THREADS: u64 = 10_000;
+
 fn queue_length(text: &str) -> Result<Count, String> {
+    at_most(MAX_QUEUE, "a queue is made at its full length", text)
+}
+
+fn thread_count(text: &str) -> Result<Count, String> {
+    at_most(MAX_THREADS, "a process has no room for many more threads", text)
+}
+
+fn at_most(most: u64, why: &str, text: &str) -> Result<Count, String> {
     match text.parse::<Count>() {
-        Ok(count) if count.0 > MAX_QUEUE => {
-            Err(format!("at most {MAX_QUEUE}: a queue is made at its full length"))
-        }
+        Ok(count) if count.0 > most => Err(format!("at most {most}: {why}")),
         Ok(count) => Ok(count),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn address(text: &str) -> Result<IpAddr, &'static str> {
+    let refused =
+        "not an IP address, such as 127.0.0.1 or ::1; names are not looked up, and the port is given apart";
+    text.parse().map_err(|_| refused)
+}
+
+fn address_and_port(text: &str) -> Result<SocketAddr, &'static str> {
+    let refused =
+        "not an IP address with its port, such as 127.0.0.1:8080 or [::1]:8080; names are not looked up";
+    text.parse().map_err(|_| refused)
 }
 
 #[cfg(test)]
@@ -252,7 +278,11 @@ mod tests {
             ("--max-header-bytes off", "cannot be `off`"),
             ("--max-connections 0", "at least 1"),
             ("--model thread", "possible values"),
-            ("--bind localhost", "--bind"),
+            ("--bind localhost", "names are not looked up"),
+            ("--bind 127.0.0.1:80", "the port is given apart"),
+            ("--model pool --threads 10001", "at most 10000"),
+            ("--lane-threads 10001", "at most 10000"),
+            ("--max-body-bytes -1", "`-1` is not a number"),
             ("--port 70000", "0..=65535"),
             ("--lane-queue 99999999999", "at most 1048576"),
             ("--model pool --queue 0", "at least 1"),

@@ -72,7 +72,7 @@ pub struct DeadlineFlags {
     /// A request body without any progress
     #[arg(long, value_name = "TIME", default_value_t = Bound::from(Deadlines::default().body))]
     pub body_timeout: Bound<Time>,
-    /// The least average rate of a request body, in bytes a second
+    /// The least average rate of a request body, in bytes a second, or `off`
     #[arg(long, value_name = "SIZE", default_value_t = least_rate())]
     pub min_body_rate: Bound<Size>,
     /// From an answer's end to the next request's first byte

@@ -9,7 +9,8 @@ const RESERVE: u64 = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "{connections} connections need {needed} open files, and this process may have {limit}\n  \
-     remedy: `ulimit -n {needed}` in this shell (as root, `ulimit -Hn {needed}` first), or {asked} {fits}"
+     remedy: `ulimit -n {needed}` in this shell (as root, `ulimit -Hn {needed}` first){}",
+    fewer(asked, *fits)
 )]
 pub struct TooFewFiles {
     connections: u64,
@@ -37,8 +38,13 @@ pub fn make_room(asked: &'static str, connections: u64, files_each: u64) -> Resu
     if reached >= needed {
         return Ok(());
     }
-    let fits = (reached.saturating_sub(RESERVE) / files_each.max(1)).max(1);
+    let fits = reached.saturating_sub(RESERVE) / files_each.max(1);
     Err(TooFewFiles { connections, needed, limit: reached, asked, fits })
+}
+
+/// The other remedy, where the limit has room for any at all.
+fn fewer(asked: &str, fits: u64) -> String {
+    if fits == 0 { String::new() } else { format!(", or {asked} {fits}") }
 }
 
 /// What to raise the soft limit to, if it has to be raised.
@@ -69,5 +75,15 @@ mod tests {
         if let Err(message) = message {
             assert!(message.contains("ulimit -n") && message.contains("--max-connections"), "{message}");
         }
+    }
+
+    #[test]
+    fn fewer_are_a_remedy_only_where_some_fit() {
+        let told = |fits| {
+            let asked = "--max-connections";
+            TooFewFiles { connections: 9, needed: 82, limit: 70, asked, fits }.to_string()
+        };
+        assert!(told(3).ends_with("first), or --max-connections 3"), "{}", told(3));
+        assert!(told(0).ends_with("`ulimit -Hn 82` first)"), "{}", told(0));
     }
 }

@@ -20,6 +20,7 @@ use anabranch_core::lifecycle::AtLimit;
 use anabranch_std::{
     Config, Handle, LaneConfig, ListenError, ListenOptions, Listener, Reuse, serve_protocol,
 };
+use rustix::io::Errno;
 
 use crate::args::{ProtocolName, ServeArguments};
 use crate::carrier::{Carrier, NotThisModel, Threads};
@@ -44,7 +45,7 @@ pub enum ServeError {
     #[error("{0}")]
     NotThisModel(#[from] NotThisModel),
     /// No thread, descriptor or signal handler.
-    #[error("cannot start: {0}")]
+    #[error("cannot start: {}{}", .0, remedy(.0))]
     Start(#[from] io::Error),
     /// The server came to an end that nobody asked for.
     #[error("the server stopped by itself: its listening socket became unusable; the log says why")]
@@ -101,6 +102,19 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode, ServeError> {
         tracing::warn!(target: "server", "{} threads were still busy and are left behind", summary.left_behind);
     }
     if asked.load(Ordering::SeqCst) { Ok(ExitCode::SUCCESS) } else { Err(ServeError::StoppedByItself) }
+}
+
+/// What to do about a system that gives no more of something.
+fn remedy(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::AGAIN | Errno::NOMEM) => {
+            "\n  remedy: fewer --threads, or a higher limit on this user's threads (`ulimit -u`)"
+        }
+        Some(Errno::MFILE | Errno::NFILE) => {
+            "\n  remedy: fewer --threads or --max-connections, or a higher limit (`ulimit -n`)"
+        }
+        _ => "",
+    }
 }
 
 fn start(arguments: &ServeArguments, config: &Config<Carrier>, listener: Listener) -> io::Result<Handle> {
@@ -189,6 +203,19 @@ mod tests {
     use super::*;
     use crate::args::{Arguments, Command};
     use clap::Parser;
+
+    #[test]
+    fn want_of_threads_or_descriptors_is_told_with_its_remedy() {
+        for (errno, says) in [(Errno::AGAIN, "`ulimit -u`"), (Errno::MFILE, "`ulimit -n`")] {
+            let told = ServeError::Start(errno.into()).to_string();
+            assert!(
+                told.starts_with("cannot start: ") && told.contains("\n  remedy: fewer --threads"),
+                "{told}"
+            );
+            assert!(told.contains(says), "{told}");
+        }
+        assert!(!ServeError::Start(io::Error::other("no")).to_string().contains("remedy"));
+    }
 
     #[test]
     fn pipelines_of_a_file_are_lanes_beside_the_default_one() {

@@ -105,6 +105,8 @@ fn each_fault_is_told_with_its_line_and_remedy() {
         ("threads = -3", "f:1:11", "-3 is less than nothing", "at least 1"),
         ("threads = 99999999999999999999", "f:1:11", "too large to be counted", "a whole number"),
         ("lane_queue = 2000000", "f:1:14", "at most 1048576", "a whole number"),
+        ("lane_threads = 20000", "f:1:16", "at most 10000", "a whole number"),
+        ("[http.pipelines.a]\nthreads = 20000", "f:2:11", "at most 10000", "a whole number"),
         ("[limits]\nmax_field_line_bytes = \"64KiB\"", "f:2:24", "at most 65535", "the default is \"16KiB\""),
         ("[limits]\nmax_header_bytes = \"off\"", "f:2:20", "cannot be `off`", "the default is \"64KiB\""),
         ("[limits]\nmax_body_bytes = 0", "f:2:18", "write `off` for no bound", "\"64MiB\""),
@@ -115,7 +117,7 @@ fn each_fault_is_told_with_its_line_and_remedy() {
         ("[logging]\nverbose = 3", "f:2:11", "not 0, 1 or 2", "every event"),
         ("[http.pipelines.a]\nring_buffer_size = 0", "f:2:20", "at least 1", "a whole number"),
         ("[http.pipelines.\"a b\"]\nthreads = 1", "f:1:17", "cannot have this name", "digits"),
-        ("bind = \"localhost\"", "f:1:8", "invalid IP address", "\"127.0.0.1\" for this machine"),
+        ("bind = \"localhost\"", "f:1:8", "not an IP address", "\"127.0.0.1\" for this machine"),
         ("model = \"stagd\"", "f:1:9", "`model` cannot be \"stagd\"", "\"staged\"? There are \"single\""),
         ("[logging]\nlog_format = \"xml\"", "f:2:14", "cannot be \"xml\"", "There are \"text\", \"json\""),
         // What does not go together.
