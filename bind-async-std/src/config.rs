@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+
 #[cfg(feature = "smol")]
-use std::thread::available_parallelism;
+use anabranch_std::host::processors;
 
 /// Everything a server is started with: as for any binding, with a [`Model`] of this one.
 pub type Config = anabranch_std::Config<Model>;
@@ -29,7 +30,7 @@ impl Model {
     #[cfg(feature = "smol")]
     #[must_use]
     pub fn smol() -> Self {
-        Self::Smol { threads: available_parallelism().unwrap_or(NonZeroUsize::MIN) }
+        Self::Smol { threads: processors() }
     }
 
     /// The same with so many threads that serve connections, where their number is the model's to say: async-std asks the

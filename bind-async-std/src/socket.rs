@@ -7,11 +7,10 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use anabranch_core::Instant;
 use anabranch_core::drive::{Alarm, PollWire};
-use anabranch_std::host::{Clock, PollAccept, receive, send};
+use anabranch_std::host::{Clock, PollAccept, receive, reset, send};
 use anabranch_std::{Blocking, Connection, Listener};
 use async_io::{Async, Timer};
 use bytes::BytesMut;
@@ -70,7 +69,7 @@ impl PollWire for SocketWire {
     }
 
     fn reset(&mut self) -> io::Result<()> {
-        self.socket.get_ref().set_linger(Some(Duration::ZERO))
+        reset(self.socket.get_ref())
     }
 
     fn ask_again(&mut self) {

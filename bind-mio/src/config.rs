@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::thread::available_parallelism;
+
+use anabranch_std::host::processors;
 
 /// Everything a server is started with: as for any binding, with a [`Model`] of this one.
 pub type Config = anabranch_std::Config<Model>;
@@ -124,10 +125,6 @@ impl fmt::Display for Model {
 }
 
 const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
-
-fn processors() -> NonZeroUsize {
-    available_parallelism().unwrap_or(NonZeroUsize::MIN)
-}
 
 #[cfg(test)]
 mod tests {

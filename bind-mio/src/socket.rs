@@ -2,10 +2,9 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::time::Duration;
 
 use anabranch_core::drive::Wire;
-use anabranch_std::host::{receive, send};
+use anabranch_std::host::{receive, reset, send};
 use bytes::BytesMut;
 use rustix::net::RecvFlags;
 use socket2::Socket;
@@ -28,6 +27,6 @@ impl Wire for SocketWire<'_> {
     }
 
     fn reset(&mut self) -> io::Result<()> {
-        self.0.set_linger(Some(Duration::ZERO))
+        reset(self.0)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anabranch_core::Lane;
 use anabranch_core::app::Settings;
 use anabranch_core::lifecycle::ServerConfig;
+
+use crate::host::processors;
 
 /// What carries the connections. The conversation is the same under each; what differs is who waits for whom.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -36,7 +37,7 @@ impl Model {
     /// A pool with two workers a processor, and as many connections waiting.
     #[must_use]
     pub fn pool() -> Self {
-        let workers = 2 * processors();
+        let workers = 2 * processors().get();
         Self::Pool { workers, queue: workers }
     }
 
@@ -100,7 +101,7 @@ impl LaneConfig {
 impl Default for LaneConfig {
     /// The default lane: two threads a processor, 1,024 jobs waiting.
     fn default() -> Self {
-        Self::new(Lane::DEFAULT, 2 * processors(), 1_024)
+        Self::new(Lane::DEFAULT, 2 * processors().get(), 1_024)
     }
 }
 
@@ -165,10 +166,6 @@ impl Default for Config {
     fn default() -> Self {
         Self::new(Model::default())
     }
-}
-
-fn processors() -> usize {
-    available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use rustix::net::RecvFlags;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use socket2::Socket;
 
-use crate::host::{receive, send};
+use crate::host::{receive, reset, send};
 
 /// How long a thread sleeps in recv(2) before it looks whether the server is stopping: drain reaches every reader
 /// within half a second, half of which is to spare for a busy machine.
@@ -191,7 +191,7 @@ impl Wire for TurnWire<'_> {
     }
 
     fn reset(&mut self) -> io::Result<()> {
-        self.transport.socket.set_linger(Some(Duration::ZERO))
+        reset(&self.transport.socket)
     }
 }
 

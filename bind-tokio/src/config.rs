@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::thread::available_parallelism;
+
+use anabranch_std::host::processors;
 
 /// Everything a server is started with: as for any binding, with a [`Model`] of this one.
 pub type Config = anabranch_std::Config<Model>;
@@ -81,10 +82,6 @@ impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-fn processors() -> NonZeroUsize {
-    available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use anabranch_core::drive::PollWire;
-use anabranch_std::host::{PollAccept, receive, send};
+use anabranch_std::host::{PollAccept, receive, reset, send};
 use anabranch_std::{Blocking, Connection, Listener};
 use bytes::BytesMut;
 use rustix::net::RecvFlags;
@@ -94,7 +93,7 @@ impl PollWire for SocketWire {
     }
 
     fn reset(&mut self) -> io::Result<()> {
-        self.socket.get_ref().set_linger(Some(Duration::ZERO))
+        reset(self.socket.get_ref())
     }
 
     fn ask_again(&mut self) {

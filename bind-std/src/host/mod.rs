@@ -15,7 +15,9 @@
 
 mod acceptor;
 mod permit;
+mod processors;
 mod receive;
+mod reset;
 mod ring;
 mod send;
 mod stop;
@@ -41,7 +43,9 @@ pub use anabranch_core::drive::Stop;
 
 pub use acceptor::{Acceptor, AcceptorBell, Placement};
 pub use permit::Permit;
+pub use processors::processors;
 pub use receive::receive;
+pub use reset::reset;
 pub use ring::Ring;
 pub use send::send;
 use stop::StopState;
