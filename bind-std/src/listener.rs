@@ -275,7 +275,7 @@ fn bind(address: SocketAddr, options: &ListenOptions) -> Result<Socket, ListenEr
 }
 
 /// Why a socket could not be made to listen: what, where, and the remedy.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub struct ListenError {
     step: Step,
     address: Option<SocketAddr>,
@@ -329,6 +329,13 @@ impl ListenError {
     }
 }
 
+/// What `main` shows of an error that it returns: for people, as [`Display`](fmt::Display) is.
+impl fmt::Debug for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.step {
@@ -363,7 +370,11 @@ mod tests {
         assert_eq!((error.kind(), error.address()), (ErrorKind::AddrInUse, Some(address)));
         let text = error.to_string();
         assert!(text.contains(&address.to_string()) && text.contains("choose another port"), "{text}");
-        assert_eq!(io::Error::from(error).kind(), ErrorKind::AddrInUse);
+        let error = io::Error::from(error);
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        // As `main` shows it.
+        let shown = format!("{error:?}");
+        assert!(shown.contains("cannot listen on") && shown.contains("port 0 picks a free one"), "{shown}");
     }
 
     #[test]

@@ -33,7 +33,8 @@ fn app() -> Router {
 }
 
 async fn hello(Path(name): Path<String>, Extension(connection): Extension<ConnectionInfo>) -> String {
-    format!("hello {name}, by connection {} from {:?}\n", connection.id, connection.peer)
+    let peer = connection.peer.map_or_else(|| "nowhere".to_owned(), |peer| peer.to_string());
+    format!("hello {name}, by connection {} from {peer}\n", connection.id)
 }
 
 /// Sends what comes back in capitals while it comes: no faster than the peer reads.
