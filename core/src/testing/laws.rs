@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use crate::flow::{
-    CloseKind, CloseReason, Deadline, Flow, ReadOperation, Waiting, WriteOperation, WriteResult, is_finished,
+    CloseKind, CloseReason, Deadline, Flow, ReadOperation, Waiting, WriteOperation, WriteResult,
 };
 use crate::outlook::Outlook;
 
@@ -56,15 +56,12 @@ impl Laws {
     #[track_caller]
     pub fn check<F: Flow + ?Sized>(&mut self, flow: &F, after: After) {
         let answers = Answers::of(flow);
-        let again = Answers::of(flow);
-        if answers != again {
-            broken("ask again", after, &answers, "questions are pure, but asked again it answered otherwise");
-        }
-        check_slices(flow, after, &answers);
+        answers.check_again(flow, after);
         self.check_output(after, &answers);
-        self.check_end(flow, after, &answers);
-        check_waiting(flow, after, &answers);
+        self.check_end(after, &answers);
+        check_waiting(after, &answers);
         check_outlook(flow, after, &answers);
+        self.offered = answers.output;
     }
 
     /// Law 6: the bytes on offer stay, and only grow.
@@ -91,12 +88,11 @@ impl Laws {
             let what = format!("bytes on offer changed before a result was reported; they were \"{was}\"");
             broken("6, stable output", after, answers, &what);
         }
-        self.offered.clone_from(&answers.output);
     }
 
     /// What has ended stays so, for the reason it had.
     #[track_caller]
-    fn check_end<F: Flow + ?Sized>(&mut self, flow: &F, after: After, answers: &Answers) {
+    fn check_end(&mut self, after: After, answers: &Answers) {
         let read_closed = answers.read == ReadOperation::Close;
         let write_closed = matches!(answers.write, WriteOperation::Close(_));
         if self.read_closed && !read_closed {
@@ -110,7 +106,7 @@ impl Laws {
         if answers.write == WriteOperation::Close(CloseKind::Reset) && !read_closed {
             broken("life of a connection", after, answers, "it says Close(Reset) and is not finished");
         }
-        if is_finished(flow) {
+        if answers.are_final() {
             if self.closed_by.is_some_and(|before| before != answers.write) {
                 broken("life of a connection", after, answers, "how it closes changed after the end");
             }
@@ -135,7 +131,7 @@ impl Answers {
             waiting: flow.waiting_on(),
             deadline: flow.deadline(),
             reason: flow.close_reason(),
-            output: if write == WriteOperation::Write { offered(flow) } else { Vec::new() },
+            output: if write == WriteOperation::Write { with_slices(flow, joined) } else { Vec::new() },
         }
     }
 
@@ -145,40 +141,61 @@ impl Answers {
             (Some(now), Some(before)) => now.kind == before.kind && now.at >= before.at,
             (now, before) => now == before,
         };
-        later && Self { deadline: None, ..self.clone() } == Self { deadline: None, ..before.clone() }
+        let Self { read, write, waiting, deadline: _, reason, output } = self;
+        later
+            && *read == before.read
+            && *write == before.write
+            && *waiting == before.waiting
+            && *reason == before.reason
+            && *output == before.output
     }
-}
 
-/// Law 2: Write means that there are slices, none of them empty, however many are asked for.
-#[track_caller]
-fn check_slices<F: Flow + ?Sized>(flow: &F, after: After, answers: &Answers) {
-    if answers.write != WriteOperation::Write {
-        return;
+    /// Whether both sides say `Close`.
+    fn are_final(&self) -> bool {
+        self.read == ReadOperation::Close && matches!(self.write, WriteOperation::Close(_))
     }
-    let mut slices = [IoSlice::new(&[]); 64];
-    let count = flow.write_slices(&mut slices);
-    if count == 0 {
-        broken("2, truthful questions", after, answers, "it says Write and offers no slice");
+
+    /// Asks all again. What is on offer is compared where it lies.
+    #[track_caller]
+    fn check_again<F: Flow + ?Sized>(&self, flow: &F, after: After) {
+        let Self { read, write, waiting, deadline, reason, output } = self;
+        let same = *write == flow.next_write_operation()
+            && *read == flow.next_read_operation()
+            && *waiting == flow.waiting_on()
+            && *deadline == flow.deadline()
+            && *reason == flow.close_reason();
+        let same = same
+            && (*write != WriteOperation::Write
+                || with_slices(flow, |slices| {
+                    self.check_slices(flow, slices, after);
+                    are_joined(slices, output)
+                }));
+        if !same {
+            broken("ask again", after, self, "questions are pure, but asked again it answered otherwise");
+        }
     }
-    if slices[..count].iter().any(|slice| slice.is_empty()) {
-        broken("2, truthful questions", after, answers, "it offers an empty slice");
-    }
-    let first = slices[0].to_vec();
-    let mut one = [IoSlice::new(&[]); 1];
-    if flow.write_slices(&mut one) != 1 || *one[0] != *first {
-        broken(
-            "2, truthful questions",
-            after,
-            answers,
-            "with room for one slice it does not offer the first",
-        );
+
+    /// Law 2: Write means that there are slices, none of them empty, however many are asked for.
+    #[track_caller]
+    fn check_slices<F: Flow + ?Sized>(&self, flow: &F, slices: &[IoSlice<'_>], after: After) {
+        let law = "2, truthful questions";
+        if slices.is_empty() {
+            broken(law, after, self, "it says Write and offers no slice");
+        }
+        if slices.iter().any(|slice| slice.is_empty()) {
+            broken(law, after, self, "it offers an empty slice");
+        }
+        let mut one = [IoSlice::new(&[]); 1];
+        if flow.write_slices(&mut one) != 1 || *one[0] != *slices[0] {
+            broken(law, after, self, "with room for one slice it does not offer the first");
+        }
     }
 }
 
 /// Laws 2 and 5: somebody is waited for, and it is the one who helps.
 #[track_caller]
-fn check_waiting<F: Flow + ?Sized>(flow: &F, after: After, answers: &Answers) {
-    if is_finished(flow) {
+fn check_waiting(after: After, answers: &Answers) {
+    if answers.are_final() {
         return;
     }
     let law = "5, time and waiting";
@@ -220,17 +237,40 @@ const fn gave_up(answers: &Answers) -> bool {
     )
 }
 
-/// All the bytes on offer.
-fn offered<F: Flow + ?Sized>(flow: &F) -> Vec<u8> {
-    let mut room = 64;
-    loop {
-        let mut slices = vec![IoSlice::new(&[]); room];
-        let count = flow.write_slices(&mut slices);
-        if count < room {
-            return slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
-        }
-        room *= 4;
+/// Looks at all the slices on offer.
+fn with_slices<F: Flow + ?Sized, T>(flow: &F, look: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+    let mut few = [IoSlice::new(&[]); 64];
+    let count = flow.write_slices(&mut few);
+    if count < few.len() {
+        return look(&few[..count]);
     }
+    let mut room = few.len();
+    loop {
+        room *= 4;
+        let mut many = vec![IoSlice::new(&[]); room];
+        let count = flow.write_slices(&mut many);
+        if count < room {
+            return look(&many[..count]);
+        }
+    }
+}
+
+fn joined(slices: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    slices.iter().for_each(|slice| whole.extend_from_slice(slice));
+    whole
+}
+
+/// Whether `slices`, joined, are `whole`.
+fn are_joined(slices: &[IoSlice<'_>], mut whole: &[u8]) -> bool {
+    let each = slices.iter().all(|slice| match whole.strip_prefix(&**slice) {
+        Some(rest) => {
+            whole = rest;
+            true
+        }
+        None => false,
+    });
+    each && whole.is_empty()
 }
 
 #[track_caller]

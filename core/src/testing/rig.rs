@@ -3,7 +3,6 @@
 use core::fmt;
 use core::task::Waker;
 use core::time::Duration;
-use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Bytes, BytesMut};
@@ -38,7 +37,7 @@ pub struct Rig<F: Flow> {
     answered: usize,
     jobs: ManualJobs,
     laws: Laws,
-    backlog: VecDeque<u8>,
+    backlog: BytesMut,
     /// Bytes of the backlog a read.
     cut: usize,
     end: Option<InputEnd>,
@@ -89,7 +88,7 @@ impl<F: Flow> Rig<F> {
             answered: 0,
             jobs: ManualJobs::default(),
             laws: Laws::default(),
-            backlog: VecDeque::new(),
+            backlog: BytesMut::new(),
             cut: usize::MAX,
             end: None,
             input_ended: false,
@@ -125,7 +124,7 @@ impl<F: Flow> Rig<F> {
     #[track_caller]
     pub fn feed(&mut self, bytes: impl AsRef<[u8]>, cut: usize) {
         assert!(cut > 0, "a read gives one byte at least");
-        self.backlog.extend(bytes.as_ref());
+        self.backlog.extend_from_slice(bytes.as_ref());
         self.cut = cut;
         self.settle();
     }
@@ -177,8 +176,10 @@ impl<F: Flow> Rig<F> {
         }
         let mut slices = [IoSlice::new(&[]); crate::drive::MAX_SLICES];
         let count = self.flow.write_slices(&mut slices);
-        let taken: Vec<u8> =
-            slices[..count].iter().flat_map(|slice| slice.iter().copied()).take(max).collect();
+        let mut taken = Vec::new();
+        for slice in &slices[..count] {
+            taken.extend_from_slice(&slice[..slice.len().min(max - taken.len())]);
+        }
         self.report_write_result(WriteResult::Wrote(taken.len()));
         taken
     }
@@ -431,7 +432,7 @@ impl<F: Flow> Rig<F> {
         }
         let count = self.backlog.len().min(self.cut);
         if count > 0 {
-            let bytes: Vec<u8> = self.backlog.drain(..count).collect();
+            let bytes = self.backlog.split_to(count);
             self.deliver(&bytes);
             return true;
         }
