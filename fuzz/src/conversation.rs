@@ -45,7 +45,8 @@ pub fn converse(
             return (received, rig.close_reason());
         }
         let written = rig.write_at_most(write);
-        let moved = !written.is_empty() | (rig.run_jobs() > 0);
+        // A run for no job would look once more at what has just come to rest.
+        let moved = !written.is_empty() | (!rig.jobs().is_empty() && rig.run_jobs() > 0);
         received.extend(written);
         if moved || rig.is_finished() {
             continue;

@@ -239,7 +239,7 @@ const fn gave_up(answers: &Answers) -> bool {
 
 /// Looks at all the slices on offer.
 fn with_slices<F: Flow + ?Sized, T>(flow: &F, look: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
-    let mut few = [IoSlice::new(&[]); 64];
+    let mut few = [IoSlice::new(&[]); 16];
     let count = flow.write_slices(&mut few);
     if count < few.len() {
         return look(&few[..count]);
@@ -256,7 +256,7 @@ fn with_slices<F: Flow + ?Sized, T>(flow: &F, look: impl FnOnce(&[IoSlice<'_>]) 
 }
 
 fn joined(slices: &[IoSlice<'_>]) -> Vec<u8> {
-    let mut whole = Vec::new();
+    let mut whole = Vec::with_capacity(slices.iter().map(|slice| slice.len()).sum());
     slices.iter().for_each(|slice| whole.extend_from_slice(slice));
     whole
 }
