@@ -36,6 +36,7 @@ impl Behaviour for Scripted {
                 io.linger(CloseReason::Finished);
                 io.set_deadline(Duration::from_secs(2), DeadlineKind::Linger);
             }
+            b"2" => ["one", "two"].into_iter().for_each(|answer| io.send(answer)),
             _ => io.send(bytes.to_vec()),
         }
     }
@@ -155,6 +156,7 @@ enum Flaw {
     Reopens,
     HasNoReason,
     AnswersAtRandom,
+    OffersAtRandom,
     IgnoresAbort,
     ResetsAndReads,
     ChangesItsClose,
@@ -233,6 +235,7 @@ impl Flow for Flawed {
                 out[0] = IoSlice::new(b"others");
                 1
             }
+            Flaw::OffersAtRandom if self.calls.get().is_multiple_of(2) => count.min(1),
             _ => count,
         }
     }
@@ -394,6 +397,20 @@ fn impure_question_is_caught() {
     let mut rig = Flawed::rig(Flaw::AnswersAtRandom);
     rig.read("hello");
     rig.written();
+}
+
+#[test]
+#[should_panic(expected = "asked again it answered otherwise")]
+fn output_that_is_less_or_more_when_asked_again_is_caught() {
+    Flawed::rig(Flaw::OffersAtRandom).read("2");
+}
+
+#[test]
+#[should_panic(expected = "asked again it answered otherwise")]
+fn output_that_is_more_or_less_when_asked_again_is_caught() {
+    let mut rig = Flawed::rig(Flaw::OffersAtRandom);
+    let _one_question_more = rig.next_read_operation();
+    rig.read("2");
 }
 
 #[test]
