@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anabranch_core::http1::Limits;
 use anabranch_fuzz::CHECKS;
-use anabranch_fuzz::head::{LISTED, differences, tight};
+use anabranch_fuzz::head::{Difference, LISTED, differences, tight};
 
 fn replay(target: &str) {
     let (_, check) = CHECKS.iter().find(|(name, _)| *name == target).expect("the target is in the list");
@@ -44,6 +44,13 @@ fn every_difference_from_http_net_that_is_listed_is_there() {
         let found = differences(&listed.bytes(), &Limits::default());
         assert!(found.contains(&listed.difference), "{:?}, not {found:?}: {}", listed.difference, listed.why);
     }
+}
+
+/// Found by fuzzing: the oracle looked at path and query joined, and saw `%5c`.
+#[test]
+fn percent_that_a_path_ends_with_is_alone_whatever_begins_the_query() {
+    let head = b"POST /%5?c HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(differences(head, &Limits::default()), [Difference::TargetBytes]);
 }
 
 /// What a fuzzer would try first, at every place of every example: a byte instead of it, a byte before it, nothing behind.

@@ -151,10 +151,12 @@ fn why_we_take(data: &[u8], head: &RequestHead, error: HttpError, limits: &Limit
     match error {
         HttpError::InvalidTarget if is_future(authority.as_bytes()) => Some(Difference::FutureAddress),
         HttpError::InvalidTarget => {
-            let path = head.path().bytes().chain(head.query().unwrap_or_default().bytes());
-            let path: Vec<u8> = path.collect();
-            let is_wide = path.iter().any(|byte| b"|^{}[]\\`".contains(byte)) || has_lone_percent(&path);
-            is_wide.then_some(Difference::TargetBytes)
+            let is_wide =
+                |part: &[u8]| part.iter().any(|byte| b"|^{}[]\\`".contains(byte)) || has_lone_percent(part);
+            // Apart: a `%5` that ends the path is no whole one because the query begins with a digit.
+            let wide =
+                is_wide(head.path().as_bytes()) || is_wide(head.query().unwrap_or_default().as_bytes());
+            wide.then_some(Difference::TargetBytes)
         }
         HttpError::InvalidHost if is_future(host) => Some(Difference::FutureAddress),
         HttpError::StartLineTooLong => {
@@ -167,12 +169,12 @@ fn why_we_take(data: &[u8], head: &RequestHead, error: HttpError, limits: &Limit
 }
 
 /// Whether a `%` is not followed by two hexadecimal digits.
-fn has_lone_percent(path: &[u8]) -> bool {
+fn has_lone_percent(part: &[u8]) -> bool {
     let is_lone = |(at, byte): (usize, &u8)| {
         *byte == b'%'
-            && !path.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            && !part.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
-    path.iter().enumerate().any(is_lone)
+    part.iter().enumerate().any(is_lone)
 }
 
 /// Why we refuse what http-net takes.
