@@ -12,7 +12,7 @@ const CEILINGS: [(&str, f64); 6] = [
     ("get", 1_835.0),
     ("browser", 4_315.0),
     ("pipelined", 1_340.0),
-    ("length-1k", 4_075.0),
+    ("length-1k", 3_520.0),
     ("chunked-1k", 5_065.0),
     ("stream-64k", 76_500.0),
 ];
