@@ -9,7 +9,7 @@ use super::body::{Body, BodyError, Inner};
 use super::clock::Clock;
 use super::exchange::{Collected, Exchange, Stage};
 use super::failure::Failure;
-use super::outcome::{CollectHandler, Deferred, Outcome, Reply};
+use super::outcome::{Collect, CollectHandler, Deferred, Outcome, Reply};
 use super::parse::{ParseEnd, ParseError, Parsing};
 use super::pipe::{Feed, Incoming};
 use super::request::Request;
@@ -217,24 +217,10 @@ impl<S: Service> Serve<S> {
                         }
                         exchange.body_given = true;
                         let id = exchange.id;
-                        if let Some(body) = self.take_body(id, limit, input, turn, split) {
-                            let next = self
-                                .call_again(turn, |request, context| (collect.then)(request, body, context));
-                            match next {
-                                Some(next) => outcome = next,
-                                None => return,
-                            }
-                            continue;
-                        }
-                        let Some(exchange) = &mut self.exchange else { return };
-                        exchange.stage = Stage::Collecting {
-                            collected: Collected::default(),
-                            max_bytes: limit,
-                            then: collect.then,
+                        let Some(body) = self.take_body(id, limit, input, turn, split) else {
+                            return self.begin_collecting(id, collect, turn);
                         };
-                        // The exchange is open, so it can ask for its body.
-                        let _ = self.connection.want_body(exchange.id, turn);
-                        return;
+                        self.call_again(turn, |request, context| (collect.then)(request, body, context))
                     }
                 }
                 Outcome::Parse(parse) => {
@@ -290,6 +276,15 @@ impl<S: Service> Serve<S> {
                 None => return,
             }
         }
+    }
+
+    /// Waits for the body to come whole.
+    fn begin_collecting(&mut self, id: ExchangeId, collect: Collect, turn: &mut Turn<'_>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let Collect { max_bytes, then } = collect;
+        exchange.stage = Stage::Collecting { collected: Collected::default(), max_bytes, then };
+        // The exchange is open, so it can ask for its body.
+        let _ = self.connection.want_body(id, turn);
     }
 
     /// The request's body, at most `most` bytes of it, where all of it has come already.
