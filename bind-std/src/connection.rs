@@ -16,6 +16,7 @@
 //! without a tick, and gives its buffers back meanwhile: it wakes for a byte, its deadline, a drain or an abort, and for
 //! nothing else. What is waited for is always all of it: the peer, the application, the clock and the server together.
 
+use std::hint::cold_path;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -106,11 +107,12 @@ impl<'a> Carrier<'a> {
         let reason = loop {
             let stop = (self.environment.stop)();
             if stop == Stop::Draining && !self.driven.is_draining() {
+                cold_path();
                 attend();
             }
             match self.turn(stop) {
                 Progress::Finished(reason) => break reason,
-                Progress::Again => {}
+                Progress::Again => cold_path(),
                 Progress::Blocked if self.parker.is_notified() => {}
                 Progress::Blocked => self.wait(),
             }
@@ -124,7 +126,7 @@ impl<'a> Carrier<'a> {
     /// Everything that can be done without waiting.
     fn turn(&mut self, stop: Stop) -> Progress {
         let Environment { clock, stash, exec, .. } = self.environment;
-        let Outfit { workspace, inbox } = self.outfit.get_or_insert_with(|| stash.take());
+        let Outfit { workspace, inbox } = outfit(&mut self.outfit, stash);
         let now = clock.now();
         self.turned_at = now;
         workspace.anchor_dates(now);
@@ -147,9 +149,11 @@ impl<'a> Carrier<'a> {
         let left = if listens && since_turn > FAR {
             since_turn
         } else {
+            cold_path();
             due.saturating_since(self.environment.clock.now())
         };
         if left.is_zero() {
+            cold_path();
             return;
         }
         let left = (due != Instant::NEVER).then_some(left);
@@ -157,7 +161,7 @@ impl<'a> Carrier<'a> {
             match self.receive(left) {
                 Wait::Arrived => self.driven.readiness.readable = true,
                 Wait::Silent => self.silent = true,
-                Wait::Interrupted => {}
+                Wait::Interrupted => cold_path(),
                 Wait::TooShort => self.poll(outlook, left),
             }
         } else {
@@ -167,11 +171,12 @@ impl<'a> Carrier<'a> {
 
     fn receive(&mut self, left: Option<Duration>) -> Wait {
         let stash = self.environment.stash;
-        let outfit = self.outfit.get_or_insert_with(|| stash.take());
-        self.transport.receive_blocking(&mut outfit.inbox, stash.read_size(), left)
+        let Outfit { inbox, .. } = outfit(&mut self.outfit, stash);
+        self.transport.receive_blocking(inbox, stash.read_size(), left)
     }
 
     /// Sleeps on everything at once.
+    #[cold]
     fn poll(&mut self, outlook: Outlook, left: Option<Duration>) {
         let (signals, parker) = (self.environment.signals, self.parker);
         let (reads, writes) = (outlook.reads(), outlook.writes());
@@ -217,6 +222,18 @@ impl<'a> Carrier<'a> {
         }
         // A peer that has only shut its sending half down raises neither of the two flags.
         self.driven.readiness.gone |= failed;
+    }
+}
+
+/// What a turn works with: held since the last one, unless the thread slept in poll(2) meanwhile.
+#[inline]
+fn outfit<'a>(held: &'a mut Option<Outfit>, stash: &Stash) -> &'a mut Outfit {
+    match held {
+        Some(outfit) => outfit,
+        none => {
+            cold_path();
+            none.insert(stash.take())
+        }
     }
 }
 

@@ -36,6 +36,7 @@ impl Stash {
         self.read_size
     }
 
+    #[cold]
     pub(crate) fn take(&self) -> Outfit {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         spare.unwrap_or_else(|| Outfit {
@@ -44,6 +45,7 @@ impl Stash {
         })
     }
 
+    #[cold]
     pub(crate) fn give(&self, outfit: Outfit) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < KEPT {

@@ -11,6 +11,7 @@
 //! receive window is full (the wait is a poll(2) for both directions, with the flow's deadline), which a thread asleep
 //! in send(2) could not do.
 
+use std::hint::cold_path;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -41,7 +42,7 @@ pub(crate) struct Transport {
     /// The armed timeout ended a wait that could have been longer.
     premature: bool,
     /// What a blocking receive gave and no turn has seen.
-    early: Option<io::Result<usize>>,
+    early: Option<Result<usize, ErrorKind>>,
     #[cfg(test)]
     pub(crate) calls: Calls,
 }
@@ -100,14 +101,23 @@ impl Transport {
             self.calls.receive += 1;
         }
         match receive(&self.socket, inbox, RecvFlags::empty()) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => Wait::Interrupted,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.premature = self.armed.is_some_and(|armed| armed < steady(most));
-                Wait::Silent
-            }
-            result => {
-                self.early = Some(result);
+            Ok(count) => {
+                self.early = Some(Ok(count));
                 Wait::Arrived
+            }
+            Err(error) => {
+                cold_path();
+                match error.kind() {
+                    ErrorKind::Interrupted => Wait::Interrupted,
+                    ErrorKind::WouldBlock => {
+                        self.premature = self.armed.is_some_and(|armed| armed < steady(most));
+                        Wait::Silent
+                    }
+                    kind => {
+                        self.early = Some(Err(kind));
+                        Wait::Arrived
+                    }
+                }
             }
         }
     }
@@ -115,20 +125,21 @@ impl Transport {
     /// Sees to it that a receive ends within `most`, with as few system calls as can be: a timeout that is early enough
     /// stays, unless it proved too short.
     fn arm(&mut self, most: Duration) -> bool {
-        let wanted = steady(most);
-        let keep = match self.armed {
-            None => false,
-            Some(armed) => armed <= most && !(self.premature && armed < wanted),
-        };
-        if !keep {
-            #[cfg(test)]
-            {
-                self.calls.arm += 1;
-            }
-            self.premature = false;
-            self.armed =
-                set_socket_timeout(&self.socket, Timeout::Recv, Some(wanted)).is_ok().then_some(wanted);
+        match self.armed {
+            Some(armed) if armed <= most && !self.premature => true,
+            Some(armed) if armed <= most && armed >= steady(most) => true,
+            _ => self.arm_anew(steady(most)),
         }
+    }
+
+    #[cold]
+    fn arm_anew(&mut self, wanted: Duration) -> bool {
+        #[cfg(test)]
+        {
+            self.calls.arm += 1;
+        }
+        self.premature = false;
+        self.armed = set_socket_timeout(&self.socket, Timeout::Recv, Some(wanted)).is_ok().then_some(wanted);
         self.armed.is_some()
     }
 
@@ -166,9 +177,10 @@ impl Wire for TurnWire<'_> {
             Some(early) => {
                 debug_assert!(into.is_empty(), "a turn reads into an empty buffer");
                 std::mem::swap(into, self.inbox);
-                early
+                Ok(early?)
             }
             None => {
+                cold_path();
                 #[cfg(test)]
                 {
                     self.transport.calls.receive += 1;

@@ -5,6 +5,7 @@
 //!   inserts           ▲ body       ▲ body              Bytes that belong at an offset of the buffer, never copied
 //! ```
 
+use core::hint::cold_path;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -135,6 +136,7 @@ impl Output {
             self.buffer.clear();
             self.sent = 0;
         } else {
+            cold_path();
             self.advance_within(count);
         }
     }

@@ -17,6 +17,7 @@
 mod driven;
 mod task;
 
+use core::hint::cold_path;
 use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::BytesMut;
@@ -236,6 +237,7 @@ where
     let mut bytes_left = budget.bytes;
     let mut outlook = flow.outlook();
     if outlook.due <= turn.now {
+        cold_path();
         flow.handle_timeout(turn);
         outlook.rests = false;
     }
@@ -247,11 +249,13 @@ where
             outlook = flow.outlook();
         }
         if readiness.gone && !wrote && loses_peer(outlook, readiness) {
+            cold_path();
             flow.close_input(InputEnd::Reset, turn);
             outlook.rests = false;
             continue;
         }
         if outlook.is_finished() {
+            cold_path();
             if outlook.is_reset() {
                 // The driver closes the transport whatever came of it.
                 let _ = wire.reset();
@@ -259,6 +263,7 @@ where
             return Progress::Finished(flow.close_reason().unwrap_or(CloseReason::Finished));
         }
         if bytes_left == 0 || turn.allowance == 0 {
+            cold_path();
             return Progress::Again;
         }
         if readiness.readable && outlook.reads() {
@@ -276,6 +281,7 @@ where
             outlook.rests = false;
         } else if !wrote || outlook.rests {
             if outlook.writes() {
+                cold_path();
                 // What the wire would not take is held from now on: the flow lets go of this thread's buffers.
                 flow.run(turn);
             }
@@ -289,6 +295,7 @@ fn run<F: Flow + ?Sized>(flow: &mut F, turn: &mut Turn<'_>, exec: &mut dyn FnMut
     flow.run(turn);
     while let Some(job) = flow.poll_job() {
         if let Err(job) = exec(job) {
+            cold_path();
             job.refuse();
             flow.run(turn);
         }
@@ -321,6 +328,7 @@ where
         match flow.next_write_operation() {
             WriteOperation::Yield => return moved,
             WriteOperation::Close(kind) => {
+                cold_path();
                 if kind == CloseKind::Linger && !readiness.write_shut {
                     // A peer that is gone already is learnt of by reading.
                     let result = wire.shutdown_write();
@@ -332,19 +340,27 @@ where
             WriteOperation::Write => {}
         }
         let result = match write(flow, wire) {
-            Ok(Written { bytes: 0, .. }) => WriteResult::Closed,
+            Ok(Written { bytes: 0, .. }) => {
+                cold_path();
+                WriteResult::Closed
+            }
             Ok(Written { bytes: written, offered }) => {
                 // A short write already says "full": do not write again to hear it.
                 readiness.writable = !readiness.is_last(written, offered);
                 *bytes_left = bytes_left.saturating_sub(written);
                 WriteResult::Wrote(written)
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                readiness.writable = false;
-                return moved;
+            Err(error) => {
+                cold_path();
+                match error.kind() {
+                    ErrorKind::Interrupted => continue,
+                    ErrorKind::WouldBlock => {
+                        readiness.writable = false;
+                        return moved;
+                    }
+                    _ => WriteResult::Closed,
+                }
             }
-            Err(_) => WriteResult::Closed,
         };
         moved = true;
         flow.report_write_result(result, turn);
@@ -367,6 +383,7 @@ where
     let mut few = [IoSlice::new(&[]); FEW_SLICES];
     let count = flow.write_slices(&mut few);
     if count == FEW_SLICES {
+        cold_path();
         let mut many = [IoSlice::new(&[]); MAX_SLICES];
         let count = flow.write_slices(&mut many);
         return offer(wire, &many[..count]);
@@ -395,6 +412,7 @@ where
     let room = scratch.capacity() - scratch.len();
     match wire.read(scratch) {
         Ok(0) => {
+            cold_path();
             readiness.end();
             flow.close_input(InputEnd::Eof, turn);
         }
@@ -407,18 +425,22 @@ where
             scratch.clear();
             return count == room;
         }
-        Err(error) => match error.kind() {
-            ErrorKind::Interrupted => {}
-            ErrorKind::WouldBlock => readiness.readable = false,
-            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-                readiness.end();
-                flow.close_input(InputEnd::Reset, turn);
-            }
-            _ => {
-                readiness.end();
-                flow.close_input(InputEnd::Error, turn);
-            }
-        },
+        Err(error) => {
+            cold_path();
+            let end = match error.kind() {
+                ErrorKind::Interrupted => return false,
+                ErrorKind::WouldBlock => {
+                    readiness.readable = false;
+                    return false;
+                }
+                ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+                    InputEnd::Reset
+                }
+                _ => InputEnd::Error,
+            };
+            readiness.end();
+            flow.close_input(end, turn);
+        }
     }
     false
 }

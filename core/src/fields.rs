@@ -76,8 +76,7 @@ impl Fields {
     /// All lines, in order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        let more = self.more.as_deref().map_or(&[][..], Vec::as_slice);
-        self.first.iter().chain(more).map(|(name, value)| (name, value))
+        self.first.iter().chain(self.more_lines()).map(|(name, value)| (name, value))
     }
 
     /// Whether a line is so. Written out where nearly every answer has one line: an iterator over both parts costs more
@@ -96,8 +95,8 @@ impl Fields {
 
     /// All lines but the first.
     #[inline]
-    pub(crate) fn more_lines(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
-        self.more.iter().flat_map(|more| more.iter())
+    pub(crate) fn more_lines(&self) -> &[(HeaderName, HeaderValue)] {
+        self.more.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// How many lines there are.

@@ -22,6 +22,7 @@ pub struct Outlook {
 
 impl Outlook {
     /// The questions, asked one by one.
+    #[inline(never)]
     pub fn of<F: Flow + ?Sized>(flow: &F) -> Self {
         Self {
             read: flow.next_read_operation(),

@@ -55,9 +55,13 @@ impl Workspace {
 
     /// Follows the wall clock, which is read once a second at most: to be called before each batch of turns.
     pub fn anchor_dates(&mut self, now: Instant) {
-        if self.anchored.is_some_and(|at| now - at < Duration::from_secs(1)) {
-            return;
+        if self.anchored.is_none_or(|at| now - at >= Duration::from_secs(1)) {
+            self.anchor_anew(now);
         }
+    }
+
+    #[cold]
+    fn anchor_anew(&mut self, now: Instant) {
         self.anchored = Some(now);
         // A clock before 1970 is no clock: no `Date` then.
         if let Ok(since_epoch) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {

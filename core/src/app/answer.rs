@@ -1,5 +1,6 @@
 //! Answers: sent whole, begun, cut off, or given in the application's stead.
 
+use core::hint::cold_path;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -79,7 +80,10 @@ impl<S: Service> Serve<S> {
                 self.count_sent(if sends == Sends::Body { sent } else { 0 });
                 self.end(Some(status), RequestEnd::Answered, None, turn);
             }
-            Err(misuse) => self.fail(Failure::Unsendable(misuse), turn),
+            Err(misuse) => {
+                cold_path();
+                self.fail(Failure::Unsendable(misuse), turn);
+            }
         }
     }
 
@@ -163,6 +167,7 @@ impl<S: Service> Serve<S> {
         }
     }
 
+    #[inline(never)]
     fn wind_up(
         &mut self,
         status: Option<StatusCode>,

@@ -1,5 +1,6 @@
 //! From events to what the application wants done: handlers are called, and their outcomes begun.
 
+use core::hint::cold_path;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -60,14 +61,19 @@ impl<S: Service> Serve<S> {
         input: &mut BytesMut,
         turn: &mut Turn<'_>,
     ) {
-        self.track = Track::begin(self.shared.observer.as_deref(), Some(&head), turn.now);
+        debug_assert!(self.track.is_none(), "a request is told of before the next begins");
+        if let Some(track) = Track::begin(self.shared.observer.as_deref(), Some(&head), turn.now) {
+            self.track = Some(track);
+        }
         let mut request = Request::new(head, id, &self.info);
         if *request.method() == Method::OPTIONS && request.target() == "*" {
+            cold_path();
             return self.answer(Response::new(StatusCode::NO_CONTENT), turn);
         }
         let mut clock = None;
         let outcome = self.call(id, &mut clock, turn, |service, context| {
             if *request.method() == Method::CONNECT {
+                cold_path();
                 service.connect(&mut request, context)
             } else {
                 service.call(&mut request, context)
@@ -86,7 +92,10 @@ impl<S: Service> Serve<S> {
                 }
                 self.proceed(outcome, input, turn);
             }
-            Err(Panicked) => self.fail(Failure::Panicked, turn),
+            Err(Panicked) => {
+                cold_path();
+                self.fail(Failure::Panicked, turn);
+            }
         }
     }
 

@@ -12,6 +12,7 @@
 //! ```
 
 use core::fmt;
+use core::hint::cold_path;
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -116,6 +117,7 @@ impl<S: Service> Serve<S> {
     /// Refuses a connection that there is no room for, before anything of it is looked at.
     fn open(&mut self, turn: &mut Turn<'_>) {
         if self.opening == Opening::Overloaded {
+            cold_path();
             self.opening = Opening::Open;
             self.connection.refuse_connection(Refusal::Overloaded, turn);
         }
@@ -198,6 +200,7 @@ impl<S: Service> Flow for Serve<S> {
             self.offered = Offered::Nothing;
         }
         if result == WriteResult::Closed {
+            cold_path();
             self.abandon_if_closed(turn);
         }
     }
@@ -255,9 +258,7 @@ impl<S: Service> Flow for Serve<S> {
 impl<S: Service> Switchable for Serve<S> {
     #[inline]
     fn poll_switch(&mut self, turn: &mut Turn<'_>) -> Option<Next> {
-        if self.next.is_none() || self.connection.pending_output() > 0 {
-            return None;
-        }
+        self.next.as_ref()?;
         self.make_next(turn)
     }
 }
@@ -265,6 +266,9 @@ impl<S: Service> Switchable for Serve<S> {
 impl<S: Service> Serve<S> {
     #[cold]
     fn make_next(&mut self, turn: &Turn<'_>) -> Option<Next> {
+        if self.connection.pending_output() > 0 {
+            return None;
+        }
         let make = self.next.take()?;
         if !self.connection.is_switched() {
             // It ended before its answer was out: nothing is left to hand over.

@@ -31,8 +31,12 @@ impl Track {
         head: Option<&RequestHead>,
         begun: Instant,
     ) -> Option<Box<Self>> {
-        observer?;
-        Some(Box::new(Self {
+        observer.map(|_| Self::of(head, begun))
+    }
+
+    #[inline(never)]
+    fn of(head: Option<&RequestHead>, begun: Instant) -> Box<Self> {
+        Box::new(Self {
             line: head.map(|head| (head.method().clone(), head.target().into(), head.version())),
             begun,
             latest: begun,
@@ -40,7 +44,7 @@ impl Track {
             failure: None,
             request_body_bytes: 0,
             response_body_bytes: 0,
-        }))
+        })
     }
 
     pub(crate) fn tell(

@@ -8,6 +8,7 @@
 //! ```
 
 use core::fmt;
+use core::hint::cold_path;
 
 use bytes::BytesMut;
 
@@ -63,6 +64,7 @@ impl Driven {
             Stop::Running => {}
             Stop::Draining if *drained => {}
             Stop::Draining => {
+                cold_path();
                 *drained = true;
                 // Law 7: what arrived before the drain is read before the flow learns of it. A peer that sends faster than
                 // it is read must not hold the drain up: one budget's worth, and no more.
@@ -75,6 +77,7 @@ impl Driven {
                 flow.drain(lent);
             }
             Stop::Aborting(reason) => {
+                cold_path();
                 flow.abort(reason);
                 // One turn more: it resets the transport, where an orderly end would say too much.
                 return match turn(flow, wire, readiness, scratch, lent, exec, budget) {

@@ -44,6 +44,19 @@ impl Connection {
         if self.is_plain(id, status) && !encode::says_something(fields) {
             return Ok(self.reply_plainly(status, fields, body, turn));
         }
+        self.reply_at_length(id, status, fields, body, turn)
+    }
+
+    /// Answers with everything decided.
+    #[inline(never)]
+    fn reply_at_length(
+        &mut self,
+        id: ExchangeId,
+        status: StatusCode,
+        fields: &Fields,
+        body: Bytes,
+        turn: &mut Turn<'_>,
+    ) -> Result<Sends, Misuse> {
         let sends = self.respond(id, status, fields, AnswerLength::Known(body.len() as u64), turn)?;
         if sends == Sends::Body
             && let Some(work) = &mut self.work

@@ -9,6 +9,7 @@
 //! The machine knows nothing of drivers, services or sockets. Methods are of five kinds: inputs (`poll_event`, `keep`,
 //! `close_input`, `report_write_result`, `handle_timeout`), commands, questions (`&self`), the events, and the output.
 
+use core::hint::cold_path;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -133,6 +134,7 @@ impl Connection {
             if self.refused.is_some()
                 && let Some(refusal) = self.refused.take()
             {
+                cold_path();
                 return Some(Event::Refused { id: self.exchange_id(), refusal });
             }
             match self.state.receiving {
@@ -144,6 +146,7 @@ impl Connection {
                         Ok(Some(head)) => return Some(Event::Request { id: self.exchange_id(), head }),
                         Ok(None) => return None,
                         Err(refusal) => {
+                            cold_path();
                             self.exchanges += 1;
                             self.refuse(refusal, turn.now);
                         }
@@ -157,6 +160,7 @@ impl Connection {
                     Err(refusal) => self.refuse(refusal, turn.now),
                 },
                 Receiving::Lingering => {
+                    cold_path();
                     self.linger(input, turn);
                     return None;
                 }
@@ -175,7 +179,10 @@ impl Connection {
                     // The peer sent more than we answer: let it read the answer before it sees a reset.
                     self.state.linger_instead();
                 }
-                _ => self.work(turn.pool).keep(input),
+                _ => {
+                    cold_path();
+                    self.work(turn.pool).keep(input);
+                }
             }
         }
         self.release(turn.pool);
@@ -204,7 +211,10 @@ impl Connection {
     #[inline]
     pub fn report_write_result(&mut self, result: WriteResult, turn: &mut Turn<'_>) {
         match result {
-            WriteResult::Closed => self.close(CloseReason::PeerReset),
+            WriteResult::Closed => {
+                cold_path();
+                self.close(CloseReason::PeerReset);
+            }
             WriteResult::Wrote(mut count) => {
                 let Some(work) = &mut self.work else { return };
                 let taken = work.in_flight.min(count);
@@ -214,6 +224,7 @@ impl Connection {
                     work.output.advance(count);
                 }
                 if work.output.len() + work.in_flight > 0 {
+                    cold_path();
                     self.write_since = turn.now;
                 } else {
                     self.write_since = Instant::NEVER;
@@ -436,6 +447,7 @@ impl Connection {
     fn all_is_out(&mut self, now: Instant) {
         match self.state.sending {
             Sending::Ending(_) => {
+                cold_path();
                 self.state.flushed();
                 let draining = self.drain != Drain::No;
                 self.reason.get_or_insert(if draining {
@@ -495,6 +507,7 @@ impl Connection {
             return false;
         }
         if turn.allowance == 0 {
+            cold_path();
             // Others first: whoever drives us calls `run` again.
             turn.waker.wake_by_ref();
             return false;

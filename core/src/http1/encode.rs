@@ -3,6 +3,8 @@
 //! A head that reaches the buffer cannot be split (names and values hold no line end) and cannot contradict its body (the
 //! framing fields are written here and nowhere else).
 
+use core::hint::cold_path;
+
 use http::StatusCode;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
@@ -121,6 +123,7 @@ pub(crate) fn plain_head(
     if status == StatusCode::OK {
         out.extend_from_slice(turn.dates.opening(turn.now, server, opening));
     } else {
+        cold_path();
         status_line(out, status);
         opening_lines(out, turn.dates.line(turn.now), server);
     }
@@ -130,7 +133,9 @@ pub(crate) fn plain_head(
             out.extend_from_slice(b"content-type: ");
             out.extend_from_slice(value.as_bytes());
             out.extend_from_slice(b"\r\n");
-            fields.more_lines().for_each(|(name, value)| line(out, name.as_str(), value));
+            for (name, value) in fields.more_lines() {
+                line(out, name.as_str(), value);
+            }
         }
         _ => fields.iter().for_each(|(name, value)| line(out, name.as_str(), value)),
     }

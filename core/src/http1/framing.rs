@@ -2,6 +2,8 @@
 //!
 //! Decided once, strictly: whatever two implementations could frame differently is refused (RFC 9112 §6, §11.2).
 
+use core::hint::cold_path;
+
 use http::{Method, Version};
 
 use super::head::list_members;
@@ -117,6 +119,7 @@ impl<'a, 'h> Framing<'a, 'h> {
     ) -> Result<Facts, Refusal> {
         let http11 = version == Version::HTTP_11;
         if http11 && !self.has_host {
+            cold_path();
             return Err(Refusal::MissingHost);
         }
         if !self.has_more {
@@ -164,6 +167,7 @@ impl<'a, 'h> Framing<'a, 'h> {
     #[inline]
     fn host(&mut self, value: &'a [u8]) -> Result<(), Refusal> {
         if core::mem::replace(&mut self.has_host, true) {
+            cold_path();
             return Err(Refusal::RepeatedHost);
         }
         if value == self.known_host {

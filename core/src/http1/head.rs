@@ -67,6 +67,12 @@ impl RequestHead {
         }
     }
 
+    /// One more [vacant](Self::vacant) head, as the first request of a thread needs it: the next ones take one over.
+    #[cold]
+    pub(crate) fn boxed() -> Box<Self> {
+        Box::new(Self::vacant())
+    }
+
     /// Lets go of everything but allocations of a usual size, for the next head to be read into.
     #[inline]
     pub(crate) fn vacate(&mut self) {

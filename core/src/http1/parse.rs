@@ -11,6 +11,7 @@
 //!                                                             └─ Complete ────► httparse again, on the whole section
 //! ```
 
+use core::hint::cold_path;
 use core::mem::MaybeUninit;
 
 use bytes::BytesMut;
@@ -38,6 +39,7 @@ pub(crate) fn request_head(
             take(input, head, 0, end);
             return Ok(true);
         }
+        cold_path();
         match strict_request(input, head, limits) {
             Strict::Read { start, end } => {
                 take(input, head, start, end);

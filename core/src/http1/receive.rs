@@ -6,6 +6,8 @@
 //!                                  └──► lingering (anything else: the connection ends with the answer)
 //! ```
 
+use core::hint::cold_path;
+
 use bytes::{Buf, Bytes, BytesMut};
 use http::StatusCode;
 
@@ -160,6 +162,7 @@ impl Connection {
         turn: &mut Turn<'_>,
     ) -> Result<Option<Box<RequestHead>>, Refusal> {
         if input.is_empty() && self.work.as_ref().is_none_or(|work| work.inbox.is_empty()) {
+            cold_path();
             if self.input_ended {
                 self.finish_idle(CloseReason::PeerClosed, turn.now);
             } else if self.drain != Drain::No {
@@ -168,24 +171,28 @@ impl Connection {
             return Ok(None);
         }
         if self.drain != Drain::No && !self.head_came_before() {
+            cold_path();
             self.finish_idle(CloseReason::Drained, turn.now);
             return Ok(None);
         }
         let work = self.work.get_or_insert_with(|| Work::lend(turn.pool));
-        let mut head = work.spare_head.take().unwrap_or_else(|| Box::new(RequestHead::vacant()));
+        let mut head = work.spare_head.take().unwrap_or_else(RequestHead::boxed);
         let (source, scan, _) = work.source(input);
         match parse::request_head(source, &mut head, scan, &self.settings.limits) {
             Ok(true) => {}
             Ok(false) => {
+                cold_path();
                 work.spare_head = Some(head);
                 return self.partial_head(input, turn.now);
             }
             Err(refusal) => {
+                cold_path();
                 work.request = RequestFacts::of_refused(source, refusal);
                 return Err(refusal);
             }
         }
         if !scan.is_fresh() {
+            cold_path();
             *scan = Scan::new(Section::Head);
         }
         work.request = RequestFacts::of(&head);
@@ -194,9 +201,11 @@ impl Connection {
         self.exchanges += 1;
         self.state.request_begun(head.body_length() != BodyLength::Empty);
         if !head.wants_persistence() {
+            cold_path();
             self.state.peer_ends();
         }
         if self.settings.limits.max_requests.is_some_and(|max| self.exchanges >= max) {
+            cold_path();
             self.state.we_end();
         }
         self.receive_deadline = Instant::NEVER;

@@ -9,6 +9,8 @@
 //! regard to the sweep. So the sweep refuses nothing, and what it reads is what the other path would have read of the same
 //! bytes: a property says so, and a fuzz target.
 
+use core::hint::cold_path;
+
 use http::{Method, Version};
 
 use super::framing::Framing;
@@ -22,6 +24,7 @@ pub(crate) fn plain_head(bytes: &[u8], head: &mut RequestHead, limits: &Limits) 
     let (method, target_start) = method(bytes)?;
     // An origin-form: whatever the method, it means the same (RFC 9112 §3.2.1).
     if bytes.get(target_start) != Some(&b'/') {
+        cold_path();
         return None;
     }
     let path_end = skip(bytes, target_start + 1, is_path_byte);
@@ -31,16 +34,19 @@ pub(crate) fn plain_head(bytes: &[u8], head: &mut RequestHead, limits: &Limits) 
     };
     let (version, fields_start) = version(bytes, target_end)?;
     if fields_start - 2 > limits.max_request_line_bytes {
+        cold_path();
         return None;
     }
     let mut framing = Framing::knowing(&head.known_host);
     let end = fields(bytes, fields_start, &mut head.fields, &mut framing, limits)?;
     if end - fields_start > limits.max_header_bytes {
+        cold_path();
         return None;
     }
     // None of the methods is CONNECT, and that alone is asked.
     let facts = framing.decide(&Method::GET, version, limits.max_body_bytes).ok()?;
     if let Some(host) = framing.new_host {
+        cold_path();
         head.keep_host(host);
     }
     head.method = method.into();
@@ -101,6 +107,7 @@ fn method(bytes: &[u8]) -> Option<(Common, usize)> {
     } else if begins(*b"OPTIONS ", 8) {
         (Common::Options, 8)
     } else {
+        cold_path();
         return None;
     })
 }
@@ -111,6 +118,7 @@ fn version(bytes: &[u8], at: usize) -> Option<(Version, usize)> {
     let text: &[u8; 11] = bytes.get(at..)?.first_chunk()?;
     let [name @ .., minor, b'\r', b'\n'] = text else { return None };
     if u64::from_le_bytes(*name) != u64::from_le_bytes(*b" HTTP/1.") {
+        cold_path();
         return None;
     }
     match minor {
@@ -137,9 +145,13 @@ fn fields<'b>(
             b':' if colon > at => value_end(bytes, colon + 1)?,
             // An empty line ends the section. Nothing else begins without a name.
             b'\r' if colon == at && bytes.get(at + 1) == Some(&b'\n') => return Some(at + 2),
-            _ => return None,
+            _ => {
+                cold_path();
+                return None;
+            }
         };
         if line_end - at > line_limit || table.len() == limits.max_fields {
+            cold_path();
             return None;
         }
         let value = trimmed(bytes, colon + 1, line_end);
@@ -163,6 +175,7 @@ fn trimmed(bytes: &[u8], start: usize, end: usize) -> (usize, usize) {
         // As nearly all are written.
         [b' ', first, ..] if *first > b' ' && bytes[end - 1] > b' ' => (start + 1, end),
         value => {
+            cold_path();
             let Some(first) = value.iter().position(|byte| *byte > b' ') else { return (start, start) };
             let last = value.iter().rposition(|byte| *byte > b' ').unwrap_or(first);
             (start + first, start + last + 1)
@@ -207,8 +220,14 @@ fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         match bytes.get(at..)? {
             [b'\r', b'\n', ..] => return Some(at),
-            [b'\t' | b' '..=0x7e | 0x80.., ..] => at += 1,
-            _ => return None,
+            [b'\t' | b' '..=0x7e | 0x80.., ..] => {
+                cold_path();
+                at += 1;
+            }
+            _ => {
+                cold_path();
+                return None;
+            }
         }
     }
 }

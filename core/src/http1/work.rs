@@ -1,5 +1,7 @@
 //! What a connection needs while it is busy and gives back when it is idle.
 
+use core::hint::cold_path;
+
 use bytes::BytesMut;
 
 use super::chunk::ChunkDecoder;
@@ -157,7 +159,12 @@ pub(crate) enum AnswerBody {
 impl Work {
     #[inline]
     pub(crate) fn lend(pool: &mut Pool) -> Box<Self> {
-        pool.take().unwrap_or_default()
+        pool.take().unwrap_or_else(Self::fresh)
+    }
+
+    #[cold]
+    fn fresh() -> Box<Self> {
+        Box::default()
     }
 
     /// Gives `self` back, [spare](Self::is_spare) as it is: nothing of the connection stays in it.
@@ -166,6 +173,7 @@ impl Work {
         debug_assert!(self.is_spare());
         self.free_inbox();
         if !self.scan.is_fresh() {
+            cold_path();
             self.scan = Scan::new(Section::Head);
         }
         self.answer = AnswerBody::Nothing;

@@ -7,6 +7,7 @@
 //! An HTTP connection becomes a WebSocket, a PROXY header or a TLS handshake becomes the protocol it announces. The driver
 //! sees one flow throughout.
 
+use core::hint::cold_path;
 use std::io::IoSlice;
 
 use bytes::{Bytes, BytesMut};
@@ -87,7 +88,10 @@ macro_rules! ask {
     ($self:ident, $flow:ident => $call:expr) => {
         match &$self.stage {
             Stage::First($flow) => $call,
-            Stage::Next($flow) => $call,
+            Stage::Next($flow) => {
+                cold_path();
+                $call
+            }
         }
     };
 }
@@ -96,7 +100,10 @@ macro_rules! tell {
     ($self:ident, $flow:ident => $call:expr) => {
         match &mut $self.stage {
             Stage::First($flow) => $call,
-            Stage::Next($flow) => $call,
+            Stage::Next($flow) => {
+                cold_path();
+                $call
+            }
         }
     };
 }
