@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 use anabranch_core::drive::{Budget, Driven, Progress, Readiness};
-use anabranch_core::{AbortReason, CloseReason, Flow, Instant, Turn};
+use anabranch_core::{AbortReason, CloseReason, Flow, Instant, Job, Turn};
 use anabranch_std::host::{Host, Permit, Workspace};
 use socket2::Socket;
 
@@ -42,22 +42,29 @@ impl Connection {
         workspace: &mut Workspace,
         now: Instant,
         waker: &Waker,
+        exec: &mut dyn FnMut(Job) -> Result<(), Job>,
     ) -> Progress {
         let read_bytes = workspace.scratch.capacity();
-        let turned = catch_unwind(AssertUnwindSafe(|| self.take_turn(host, workspace, now, waker)));
+        let turned = catch_unwind(AssertUnwindSafe(|| self.take_turn(host, workspace, now, waker, exec)));
         turned.unwrap_or_else(|_| {
             *workspace = Workspace::new(read_bytes);
             Progress::Finished(CloseReason::Aborted(AbortReason::Driver))
         })
     }
 
-    fn take_turn(&mut self, host: &Host, workspace: &mut Workspace, now: Instant, waker: &Waker) -> Progress {
+    fn take_turn(
+        &mut self,
+        host: &Host,
+        workspace: &mut Workspace,
+        now: Instant,
+        waker: &Waker,
+        exec: &mut dyn FnMut(Job) -> Result<(), Job>,
+    ) -> Progress {
         let Self { driven, socket, .. } = self;
         let Workspace { scratch, pool, dates, .. } = workspace;
         let mut turn = Turn::new(now, dates, waker, pool);
-        let mut exec = |job| host.exec(job);
         let budget = Budget::default();
-        driven.turn(host.stop(), &mut SocketWire(socket), scratch, &mut turn, &mut exec, budget)
+        driven.turn(host.stop(), &mut SocketWire(socket), scratch, &mut turn, exec, budget)
     }
 
     /// Closes it, for that reason.

@@ -95,6 +95,8 @@ pub(crate) struct Reactor {
     stop: Stop,
     /// What is to be done by workers.
     outbox: Vec<Work>,
+    /// Since when there is work that others are to be called for.
+    gathering: Option<Instant>,
     /// The workers are behind: what is queued waits until one of them is back.
     stalled: bool,
 }
@@ -137,6 +139,9 @@ enum State {
 const MAIL: Token = Token(RESERVED);
 const FIRST_DOOR: usize = RESERVED + 1;
 
+/// So long work for others is gathered at most before they are called: about what it costs to wake one of them.
+const GATHERING: Duration = Duration::from_micros(30);
+
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
 
@@ -176,6 +181,7 @@ impl Reactor {
             now,
             stop: Stop::Running,
             outbox: Vec::new(),
+            gathering: None,
             stalled: false,
         })
     }
@@ -188,9 +194,12 @@ impl Reactor {
                 self.attend();
             }
             if self.doors.is_empty() && self.arrivals == Arrivals::Over && self.slots.len() == 0 {
-                return;
+                return self.call();
             }
-            self.sleep(&mut events);
+            if !self.gathers(&mut events) {
+                self.call();
+                self.sleep(&mut events);
+            }
             self.look_at_the_clock();
             self.workspace.anchor_dates(self.now);
             for event in &events {
@@ -204,7 +213,6 @@ impl Reactor {
                 self.handle_due(Place::of_key(key));
             }
             self.handle_queue();
-            self.send();
         }
     }
 
@@ -216,6 +224,21 @@ impl Reactor {
             self.stop = stop;
             let places: Vec<Place> = self.slots.places().collect();
             places.into_iter().for_each(|place| self.enqueue(place));
+        }
+    }
+
+    /// Looks whether there is more to be done, before others are called for what there is for them. Says whether there was.
+    fn gathers(&mut self, events: &mut Events) -> bool {
+        self.gathering.is_some_and(|since| self.now - since < GATHERING)
+            && self.poll.poll(events, Some(Duration::ZERO)).is_ok()
+            && !events.is_empty()
+    }
+
+    /// Calls those who are to do what was gathered for them, all of it at once.
+    fn call(&mut self) {
+        if self.gathering.take().is_some() {
+            self.send();
+            self.host.call_lanes();
         }
     }
 
@@ -386,18 +409,25 @@ impl Reactor {
     fn turn(&mut self, place: Place) {
         // However long the handlers before it took: its deadlines count from now.
         self.look_at_the_clock();
-        let Self { host, workspace, slots, common, now, .. } = self;
+        if self.gathering.is_some_and(|since| self.now - since > GATHERING) {
+            self.call();
+        }
+        let Self { host, workspace, slots, common, now, gathering, .. } = self;
         let Some(slot) = slots.get_mut(place) else { return };
         let State::Here(connection) = &mut slot.state else { return };
+        let mut put = |job| {
+            gathering.get_or_insert(*now);
+            host.put(job)
+        };
         let mut progress = Progress::Again;
         for _ in 0..TURNS_IN_A_ROW {
             let is_woken;
             if let Some(own) = &slot.own {
                 own.state().begin();
-                progress = connection.turn(host, workspace, *now, own.waker());
+                progress = connection.turn(host, workspace, *now, own.waker(), &mut put);
                 is_woken = own.state().end();
             } else {
-                progress = connection.turn(host, workspace, *now, common.waker());
+                progress = connection.turn(host, workspace, *now, common.waker(), &mut put);
                 is_woken = common.was_woken();
             }
             if progress != Progress::Blocked || !is_woken {
@@ -420,9 +450,10 @@ impl Reactor {
         let own = slot.own.get_or_insert_with(|| Box::new(Own::new(self.mailbox.clone(), place)));
         own.state().leave();
         self.outbox.push(Work { place, connection, own: own.share() });
+        self.gathering.get_or_insert(self.now);
     }
 
-    /// Hands over what is to be done by workers, who are woken for all of it at once.
+    /// Hands over what is to be done by workers.
     fn send(&mut self) {
         let Hands::Workers(ring) = &self.hands else { return };
         ring.push_all(&mut self.outbox);

@@ -34,7 +34,8 @@ pub(crate) struct Work {
 /// A worker's life: until the ring is closed.
 pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
     let mut workspace = Workspace::new(read_bytes);
-    while let Some(work) = ring.take() {
+    let mut taker = ring.taker();
+    while let Some(work) = taker.take() {
         let Work { place, mut connection, own } = work;
         let waker = Waker::from(own.clone());
         let now = host.clock().now();
@@ -42,7 +43,7 @@ pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
         let mut progress = Progress::Again;
         for _ in 0..TURNS_IN_A_ROW {
             own.begin();
-            progress = connection.turn(host, &mut workspace, now, &waker);
+            progress = connection.turn(host, &mut workspace, now, &waker, &mut |job| host.exec(job));
             if !own.end() || progress != Progress::Blocked {
                 break;
             }

@@ -47,6 +47,22 @@ impl Lanes {
 
     /// Hands `job` to its lane, or gives it back when there is no room.
     pub(crate) fn exec(&self, job: Job) -> Result<(), Job> {
+        let lane = self.put_in_lane(job)?;
+        lane.ring.call();
+        Ok(())
+    }
+
+    /// As [`exec`](Self::exec), but wakes nobody: [`call`](Self::call) is to follow.
+    pub(crate) fn put(&self, job: Job) -> Result<(), Job> {
+        self.put_in_lane(job).map(drop)
+    }
+
+    /// Sees to it that somebody comes for what was put in.
+    pub(crate) fn call(&self) {
+        self.lanes.iter().filter(|lane| !lane.ring.is_empty()).for_each(|lane| lane.ring.call());
+    }
+
+    fn put_in_lane(&self, job: Job) -> Result<&OneLane, Job> {
         let named = |name| self.lanes.iter().find(|lane| lane.lane == name);
         let Some(lane) = named(job.lane()).or_else(|| named(Lane::DEFAULT)) else { return Err(job) };
         let load = lane.load.fetch_add(1, Ordering::AcqRel) + 1;
@@ -54,11 +70,9 @@ impl Lanes {
             lane.load.fetch_sub(1, Ordering::AcqRel);
             return Err(job);
         }
-        let result = lane.ring.push(job);
-        if result.is_err() {
+        lane.ring.put(job).map(|()| &**lane).inspect_err(|_| {
             lane.load.fetch_sub(1, Ordering::AcqRel);
-        }
-        result
+        })
     }
 
     /// Nothing more is run: what is queued is dropped, and counts as lost with those who wait for it.
@@ -97,7 +111,8 @@ impl OneLane {
     }
 
     fn work(&self) {
-        while let Some(job) = self.ring.take() {
+        let mut taker = self.ring.taker();
+        while let Some(job) = taker.take() {
             if !self.closed.load(Ordering::Acquire) {
                 // The work's own panics end within the job. What is left is what the work gave back being dropped: not
                 // a reason for a lane to lose a thread.

@@ -4,17 +4,47 @@
 pub(crate) use crossbeam_queue::ArrayQueue;
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
-    Condvar, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
 };
 #[cfg(loom)]
 pub(crate) use std::sync::PoisonError;
+
+/// The standard library's, with a wait that says plainly how it ended.
+#[cfg(not(loom))]
+#[derive(Debug)]
+pub(crate) struct Condvar(std::sync::Condvar);
+
+#[cfg(not(loom))]
+impl Condvar {
+    pub(crate) const fn new() -> Self {
+        Self(std::sync::Condvar::new())
+    }
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> std::sync::LockResult<MutexGuard<'a, T>> {
+        self.0.wait(guard)
+    }
+    /// Waits for that long at most; says whether it was that long.
+    pub(crate) fn wait_for<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        most: std::time::Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let (guard, result) = self.0.wait_timeout(guard, most).unwrap_or_else(PoisonError::into_inner);
+        (guard, result.timed_out())
+    }
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
 
 /// Wakes all for one: loom goes on counting a thread that woke by itself among those that wait, and would wake that one. All
 /// that wait here are alike, and look again whoever woke them.
@@ -29,6 +59,14 @@ impl Condvar {
     }
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> std::sync::LockResult<MutexGuard<'a, T>> {
         self.0.wait(guard)
+    }
+    /// Nothing that loom plays comes to waiting like this: it knows no time.
+    pub(crate) fn wait_for<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        _: std::time::Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        (self.wait(guard).unwrap_or_else(PoisonError::into_inner), false)
     }
     pub(crate) fn notify_one(&self) {
         self.0.notify_all();

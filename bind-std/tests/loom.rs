@@ -17,7 +17,10 @@ fn item_reaches_a_taker_that_goes_to_sleep() {
         let ring = Arc::new(Ring::new(2));
         let taker = thread::spawn({
             let ring = ring.clone();
-            move || (ring.take(), ring.take())
+            move || {
+                let mut taker = ring.taker();
+                (taker.take(), taker.take())
+            }
         });
         ring.push(1).unwrap();
         ring.push(2).unwrap();
@@ -31,7 +34,7 @@ fn items_of_two_pushers_reach_two_takers() {
         let ring = Arc::new(Ring::new(2));
         let take = |ring: &Arc<Ring<u32>>| {
             let ring = ring.clone();
-            thread::spawn(move || ring.take().unwrap())
+            thread::spawn(move || ring.taker().take().unwrap())
         };
         let takers = [take(&ring), take(&ring)];
         let pusher = thread::spawn({
@@ -51,7 +54,7 @@ fn close_reaches_a_taker_that_goes_to_sleep() {
         let ring = Arc::new(Ring::<u32>::new(1));
         let taker = thread::spawn({
             let ring = ring.clone();
-            move || ring.take()
+            move || ring.taker().take()
         });
         ring.close();
         assert_eq!(taker.join().unwrap(), None);

@@ -190,7 +190,8 @@ impl Pool {
         let waker = waker.get_or_insert_with(|| Waker::from(Arc::new(Wanted { number, pool: self.clone() })));
         let now = self.host.clock().now();
         workspace.anchor_dates(now);
-        match connection.turn(&self.host, workspace, now, waker) {
+        let mut exec = |job| self.host.exec(job);
+        match connection.turn(&self.host, workspace, now, waker, &mut exec) {
             Progress::Again => self.want(number),
             Progress::Blocked => {
                 let outlook = connection.driven.outlook();

@@ -165,6 +165,20 @@ impl Host {
         self.lanes.exec(job)
     }
 
+    /// As [`exec`](Self::exec), for a thread that has more to do before it waits: nobody is woken for the job before
+    /// [`call_lanes`](Self::call_lanes), which is to follow.
+    ///
+    /// # Errors
+    /// The job.
+    pub fn put(&self, job: Job) -> Result<(), Job> {
+        self.lanes.put(job)
+    }
+
+    /// Wakes threads of the lanes for all that was [put](Self::put) there.
+    pub fn call_lanes(&self) {
+        self.lanes.call();
+    }
+
     /// Whether `accept` may be called on this listener now.
     #[must_use]
     pub fn is_accepting(&self, listener: ListenerId) -> bool {
