@@ -247,6 +247,7 @@ where
             run(flow, turn, exec);
             wrote = flush(flow, wire, readiness, turn, &mut bytes_left);
             outlook = flow.outlook();
+            shut_write(outlook, wire, readiness);
         }
         if readiness.gone && !wrote && loses_peer(outlook, readiness) {
             cold_path();
@@ -311,6 +312,16 @@ fn loses_peer(outlook: Outlook, readiness: &mut Readiness) -> bool {
     loses
 }
 
+/// Ends our half, where that is told before the transport closes.
+fn shut_write<W: Wire + ?Sized>(outlook: Outlook, wire: &mut W, readiness: &mut Readiness) {
+    if outlook.write == WriteOperation::Close(CloseKind::Linger) && !readiness.write_shut {
+        cold_path();
+        // A peer that is gone already is learnt of by reading.
+        let result = wire.shutdown_write();
+        readiness.write_shut = !result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    }
+}
+
 /// Writes until nothing is left, the wire is full or the budget is spent; says whether anything moved.
 fn flush<F, W>(
     flow: &mut F,
@@ -324,31 +335,18 @@ where
     W: Wire + ?Sized,
 {
     let mut moved = false;
-    loop {
-        match flow.next_write_operation() {
-            WriteOperation::Yield => return moved,
-            WriteOperation::Close(kind) => {
+    while readiness.writable && *bytes_left > 0 {
+        let (result, is_all) = match write(flow, wire) {
+            Ok(None) => break,
+            Ok(Some(Written { bytes: 0, .. })) => {
                 cold_path();
-                if kind == CloseKind::Linger && !readiness.write_shut {
-                    // A peer that is gone already is learnt of by reading.
-                    let result = wire.shutdown_write();
-                    readiness.write_shut = !result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-                }
-                return moved;
+                (WriteResult::Closed, true)
             }
-            WriteOperation::Write if !readiness.writable || *bytes_left == 0 => return moved,
-            WriteOperation::Write => {}
-        }
-        let result = match write(flow, wire) {
-            Ok(Written { bytes: 0, .. }) => {
-                cold_path();
-                WriteResult::Closed
-            }
-            Ok(Written { bytes: written, offered }) => {
+            Ok(Some(Written { bytes: written, offered, is_all })) => {
                 // A short write already says "full": do not write again to hear it.
                 readiness.writable = !readiness.is_last(written, offered);
                 *bytes_left = bytes_left.saturating_sub(written);
-                WriteResult::Wrote(written)
+                (WriteResult::Wrote(written), is_all && written == offered)
             }
             Err(error) => {
                 cold_path();
@@ -356,25 +354,31 @@ where
                     ErrorKind::Interrupted => continue,
                     ErrorKind::WouldBlock => {
                         readiness.writable = false;
-                        return moved;
+                        break;
                     }
-                    _ => WriteResult::Closed,
+                    _ => (WriteResult::Closed, true),
                 }
             }
         };
         moved = true;
         flow.report_write_result(result, turn);
+        if is_all {
+            break;
+        }
     }
+    moved
 }
 
 /// What one write came to.
 struct Written {
     bytes: usize,
     offered: usize,
+    /// What was offered is all that the flow had.
+    is_all: bool,
 }
 
-/// Writes once.
-fn write<F, W>(flow: &F, wire: &mut W) -> io::Result<Written>
+/// Writes once, if there is anything to be sent.
+fn write<F, W>(flow: &F, wire: &mut W) -> io::Result<Option<Written>>
 where
     F: Flow + ?Sized,
     W: Wire + ?Sized,
@@ -382,18 +386,21 @@ where
     // As a rule there is one slice or two: room for all there may be is not made before it is needed.
     let mut few = [IoSlice::new(&[]); FEW_SLICES];
     let count = flow.write_slices(&mut few);
+    if count == 0 {
+        return Ok(None);
+    }
     if count == FEW_SLICES {
         cold_path();
         let mut many = [IoSlice::new(&[]); MAX_SLICES];
         let count = flow.write_slices(&mut many);
-        return offer(wire, &many[..count]);
+        return offer(wire, &many[..count], count < MAX_SLICES).map(Some);
     }
-    offer(wire, &few[..count])
+    offer(wire, &few[..count], true).map(Some)
 }
 
-fn offer<W: Wire + ?Sized>(wire: &mut W, slices: &[IoSlice<'_>]) -> io::Result<Written> {
+fn offer<W: Wire + ?Sized>(wire: &mut W, slices: &[IoSlice<'_>], is_all: bool) -> io::Result<Written> {
     let offered = slices.iter().map(|slice| slice.len()).sum();
-    Ok(Written { bytes: wire.write(slices)?, offered })
+    Ok(Written { bytes: wire.write(slices)?, offered, is_all })
 }
 
 /// Reads once and gives the flow what came; says whether that filled the buffer.
