@@ -25,21 +25,26 @@ impl Place {
     }
 }
 
-/// What is in a table's places: made once and emptied and filled again.
-pub(crate) struct Table<T> {
-    pages: Vec<Box<[Entry<T>]>>,
+/// What is in a table's places: made once and emptied and filled again. Each has a mark beside what is in it, for which there
+/// is room where the generation stands.
+pub(crate) struct Table<T, M> {
+    pages: Vec<Box<[Entry<T, M>]>>,
     free: Vec<u32>,
     len: usize,
 }
 
-struct Entry<T> {
+struct Entry<T, M> {
     generation: u32,
+    mark: M,
     value: Option<T>,
 }
 
 const PAGE: usize = 128;
 
-impl<T> Table<T> {
+impl<T, M: Default> Table<T, M> {
+    /// What a place takes.
+    pub(crate) const PLACE_BYTES: usize = size_of::<Entry<T, M>>();
+
     pub(crate) const fn new() -> Self {
         Self { pages: Vec::new(), free: Vec::new(), len: 0 }
     }
@@ -51,14 +56,16 @@ impl<T> Table<T> {
     pub(crate) fn insert(&mut self, value: T) -> Place {
         if self.free.is_empty() {
             let first = (self.pages.len() * PAGE) as u32;
-            self.pages.push((0..PAGE).map(|_| Entry { generation: 0, value: None }).collect());
+            self.pages
+                .push((0..PAGE).map(|_| Entry { generation: 0, mark: M::default(), value: None }).collect());
             self.free.reserve_exact(self.pages.len() * PAGE - self.len);
             // The lowest is taken first.
             self.free.extend((first..first + PAGE as u32).rev());
         }
         // There is one now.
         let place = Place(self.free.pop().expect("a place is free"));
-        self.entry(place).value = Some(value);
+        let entry = self.entry(place);
+        (entry.mark, entry.value) = (M::default(), Some(value));
         self.len += 1;
         place
     }
@@ -75,6 +82,13 @@ impl<T> Table<T> {
     pub(crate) fn get_mut(&mut self, place: Place) -> Option<&mut T> {
         let page = self.pages.get_mut(place.key() / PAGE)?;
         page[place.key() % PAGE].value.as_mut()
+    }
+
+    /// The mark of a place that is taken.
+    pub(crate) fn mark_mut(&mut self, place: Place) -> Option<&mut M> {
+        let page = self.pages.get_mut(place.key() / PAGE)?;
+        let entry = &mut page[place.key() % PAGE];
+        entry.value.is_some().then_some(&mut entry.mark)
     }
 
     /// How the poll is to speak of `place`.
@@ -96,7 +110,7 @@ impl<T> Table<T> {
         (0..).zip(entries).filter(|(_, entry)| entry.value.is_some()).map(|(number, _)| Place(number))
     }
 
-    fn entry(&mut self, place: Place) -> &mut Entry<T> {
+    fn entry(&mut self, place: Place) -> &mut Entry<T, M> {
         &mut self.pages[place.key() / PAGE][place.key() % PAGE]
     }
 }
@@ -105,7 +119,7 @@ impl<T> Table<T> {
 pub(crate) const RESERVED: usize = (GENERATIONS as usize + 1) << 32;
 const GENERATIONS: u32 = (1 << 30) - 1;
 
-impl<T> fmt::Debug for Table<T> {
+impl<T, M> fmt::Debug for Table<T, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table").field("len", &self.len).finish_non_exhaustive()
     }
@@ -117,7 +131,7 @@ mod tests {
 
     #[test]
     fn stale_token_does_not_reach_whoever_has_the_place_now() {
-        let mut table = Table::new();
+        let mut table = Table::<_, ()>::new();
         let first = table.insert("first");
         let token = table.token(first);
         assert_eq!(table.place(token), Some(first));
@@ -131,7 +145,7 @@ mod tests {
 
     #[test]
     fn places_are_used_again_and_the_table_grows_by_pages() {
-        let mut table = Table::new();
+        let mut table = Table::<_, ()>::new();
         let places: Vec<Place> = (0..300).map(|number| table.insert(number)).collect();
         assert_eq!((table.len(), table.pages.len()), (300, 3));
         for place in places.iter().step_by(2) {
