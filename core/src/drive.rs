@@ -141,7 +141,7 @@ impl Readiness {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Budget {
-    /// Bytes read and written, together. Checked before each read and write; overshot by one of them at most.
+    /// Bytes read and written, together. Checked before each read and after each write; overshot by one of each at most.
     pub bytes: usize,
     /// Requests begun.
     pub requests: u32,
@@ -335,7 +335,8 @@ where
     W: Wire + ?Sized,
 {
     let mut moved = false;
-    while readiness.writable && *bytes_left > 0 {
+    // What was read last is answered whatever is left: held until the next turn, it would have to be copied.
+    while readiness.writable && (*bytes_left > 0 || !moved) {
         let (result, is_all) = match write(flow, wire) {
             Ok(None) => break,
             Ok(Some(Written { bytes: 0, .. })) => {

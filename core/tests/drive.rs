@@ -194,6 +194,16 @@ fn spent_budget_says_again_before_the_next_read() {
 }
 
 #[test]
+fn what_spends_the_budget_is_answered_before_others_have_their_turn() {
+    let (mut driver, mut flow) = (Driver::new(8), echo());
+    driver.budget = Budget::new(8, 64);
+    let mut wire = ScriptedWire::new().then("exactly8".repeat(4));
+    assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Again);
+    assert_eq!((wire.sent(), wire.unread()), (&b"exactly8"[..], 24));
+    flow.abort(AbortReason::Requested);
+}
+
+#[test]
 fn deadline_is_told_when_it_is_due_and_not_before() {
     let (mut driver, mut flow) = (Driver::new(4096), echo());
     let mut wire = ScriptedWire::new().then("x");
