@@ -36,17 +36,21 @@ impl SocketWire {
 }
 
 impl PollWire for SocketWire {
-    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        into: &mut BytesMut,
+        max: usize,
+    ) -> Poll<io::Result<usize>> {
         loop {
             if self.is_empty {
                 ready!(self.socket.poll_readable(context))?;
                 self.is_empty = false;
             }
-            let room = into.capacity() - into.len();
-            match receive(self.socket.get_ref(), into, RecvFlags::DONTWAIT) {
+            match receive(self.socket.get_ref(), into, max, RecvFlags::DONTWAIT) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_empty = true,
                 result => {
-                    self.is_empty = result.as_ref().is_ok_and(|count| 0 < *count && *count < room);
+                    self.is_empty = result.as_ref().is_ok_and(|count| 0 < *count && *count < max);
                     return Poll::Ready(result);
                 }
             }

@@ -45,13 +45,17 @@ thread_local! {
 }
 
 impl<S: Stream> PollWire for StreamWire<S> {
-    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        let room = into.capacity() - into.len();
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        into: &mut BytesMut,
+        max: usize,
+    ) -> Poll<io::Result<usize>> {
         let mut buffer = BUFFER.take();
-        if buffer.len() < room {
-            buffer.resize(room, 0);
+        if buffer.len() < max {
+            buffer.resize(max, 0);
         }
-        let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer[..room]);
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer[..max]);
         if let Poll::Ready(Ok(count)) = read {
             into.extend_from_slice(&buffer[..count]);
         }

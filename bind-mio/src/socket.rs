@@ -14,8 +14,8 @@ use socket2::Socket;
 pub(crate) struct SocketWire<'a>(pub(crate) &'a Socket);
 
 impl Wire for SocketWire<'_> {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
-        receive(self.0, into, RecvFlags::empty())
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
+        receive(self.0, into, max, RecvFlags::empty())
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

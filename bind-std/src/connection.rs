@@ -158,7 +158,7 @@ impl<'a> Carrier<'a> {
         }
         let left = (due != Instant::NEVER).then_some(left);
         if listens {
-            match self.receive(left) {
+            match self.receive(outlook, left) {
                 Wait::Arrived => self.driven.readiness.readable = true,
                 Wait::Silent => self.silent = true,
                 Wait::Interrupted => cold_path(),
@@ -169,10 +169,10 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    fn receive(&mut self, left: Option<Duration>) -> Wait {
+    fn receive(&mut self, outlook: Outlook, left: Option<Duration>) -> Wait {
         let stash = self.environment.stash;
         let Outfit { inbox, .. } = outfit(&mut self.outfit, stash);
-        self.transport.receive_blocking(inbox, stash.read_size(), left)
+        self.transport.receive_blocking(inbox, outlook.read_size(stash.read_size()), left)
     }
 
     /// Sleeps on everything at once.

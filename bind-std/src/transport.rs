@@ -83,11 +83,11 @@ impl Transport {
         }
     }
 
-    /// Waits in one recv(2) for what the peer sends, at most for `most` and a tick.
+    /// Waits in one recv(2) for what the peer sends, `max` bytes of it, at most for `most` and a tick.
     pub(crate) fn receive_blocking(
         &mut self,
         inbox: &mut BytesMut,
-        read_size: usize,
+        max: usize,
         most: Option<Duration>,
     ) -> Wait {
         let most = most.map_or(TICK, |most| most.min(TICK));
@@ -95,12 +95,12 @@ impl Transport {
             return Wait::TooShort;
         }
         inbox.clear();
-        inbox.reserve(read_size);
+        inbox.reserve(max);
         #[cfg(test)]
         {
             self.calls.receive += 1;
         }
-        match receive(&self.socket, inbox, RecvFlags::empty()) {
+        match receive(&self.socket, inbox, max, RecvFlags::empty()) {
             Ok(count) => {
                 self.early = Some(Ok(count));
                 Wait::Arrived
@@ -172,7 +172,7 @@ pub(crate) struct TurnWire<'a> {
 }
 
 impl Wire for TurnWire<'_> {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
         match self.transport.early.take() {
             Some(early) => {
                 debug_assert!(into.is_empty(), "a turn reads into an empty buffer");
@@ -185,7 +185,7 @@ impl Wire for TurnWire<'_> {
                 {
                     self.transport.calls.receive += 1;
                 }
-                receive(&self.transport.socket, into, RecvFlags::DONTWAIT)
+                receive(&self.transport.socket, into, max, RecvFlags::DONTWAIT)
             }
         }
     }

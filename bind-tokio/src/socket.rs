@@ -41,20 +41,24 @@ impl SocketWire {
 }
 
 impl PollWire for SocketWire {
-    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        into: &mut BytesMut,
+        max: usize,
+    ) -> Poll<io::Result<usize>> {
         if self.may_give {
-            match receive(self.socket.get_ref(), into, RecvFlags::DONTWAIT) {
+            match receive(self.socket.get_ref(), into, max, RecvFlags::DONTWAIT) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_give = false,
                 result => return Poll::Ready(result),
             }
         }
         loop {
             let mut ready = ready!(self.socket.poll_read_ready(context))?;
-            let room = into.capacity() - into.len();
-            match receive(ready.get_inner(), into, RecvFlags::DONTWAIT) {
+            match receive(ready.get_inner(), into, max, RecvFlags::DONTWAIT) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
                 Ok(count) => {
-                    if 0 < count && count < room {
+                    if 0 < count && count < max {
                         // There is no more: the next read waits without asking.
                         ready.clear_ready();
                     }

@@ -17,6 +17,12 @@ const INSERT_THRESHOLD: usize = 4096;
 /// An empty buffer larger than this gives its memory back.
 const KEPT_CAPACITY: usize = 16 * 1024;
 
+/// The rest of an insert is copied when it is no more than this: while more waits, nothing joins it.
+const COPIED_BYTES: usize = 24 * 1024;
+
+/// What a buffer that is shrunk has room for, so that what trickles in does not make it grow at once.
+const SPARE_BYTES: usize = 1024;
+
 /// Output in order. Appending never moves what was offered by [`slices`](Self::slices) to another place in the order, and
 /// nothing is taken from the front but by [`advance`](Self::advance) and [`take`](Self::take).
 #[derive(Debug, Default)]
@@ -27,6 +33,8 @@ pub(crate) struct Output {
     /// Each belongs after `buffer[..offset]`; offsets never fall.
     inserts: VecDeque<(usize, Bytes)>,
     inserted: usize,
+    /// How much of the first insert has been sent. It stays allocated until all of it is.
+    sent_of_first: usize,
     /// Some inserts are slices of a driver's read buffer.
     lent: bool,
 }
@@ -69,8 +77,29 @@ impl Output {
     #[cold]
     fn copy_lent(&mut self) {
         self.lent = false;
+        self.sent_of_first = 0;
         for (_, data) in &mut self.inserts {
             *data = Bytes::copy_from_slice(data);
+        }
+    }
+
+    /// Gives back what is held of the first insert beyond what waits, unless too much waits of it to be copied.
+    pub(crate) fn release_sent(&mut self) {
+        if let Some((_, rest)) = self.inserts.front_mut()
+            && self.sent_of_first >= INSERT_THRESHOLD
+            && rest.len() <= COPIED_BYTES
+        {
+            *rest = Bytes::copy_from_slice(rest);
+            self.sent_of_first = 0;
+        }
+    }
+
+    /// Gives back what the buffer has room for beyond what waits.
+    pub(crate) fn shrink(&mut self) {
+        let waits = self.buffer.len() - self.sent;
+        if self.buffer.capacity() - waits > 2 * SPARE_BYTES {
+            self.compact();
+            self.buffer.shrink_to(waits + SPARE_BYTES);
         }
     }
 
@@ -78,6 +107,12 @@ impl Output {
     #[inline]
     pub(crate) const fn len(&self) -> usize {
         self.buffer.len() - self.sent + self.inserted
+    }
+
+    /// Bytes not sent yet, and those sent of a piece that is not all sent.
+    #[inline]
+    pub(crate) const fn held(&self) -> usize {
+        self.len() + self.sent_of_first
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -163,10 +198,12 @@ impl Output {
             if count < data.len() {
                 bytes::Buf::advance(data, count);
                 self.inserted -= count;
+                self.sent_of_first += count;
                 return;
             }
             count -= data.len();
             self.inserted -= data.len();
+            self.sent_of_first = 0;
             self.inserts.pop_front();
         }
         debug_assert!(self.sent + count <= self.buffer.len(), "no more is sent than was offered");
@@ -202,6 +239,7 @@ impl Output {
     pub(crate) fn clear(&mut self) {
         self.inserts.clear();
         self.inserted = 0;
+        self.sent_of_first = 0;
         self.lent = false;
         self.sent = 0;
         if self.buffer.capacity() > KEPT_CAPACITY {

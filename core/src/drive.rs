@@ -32,12 +32,13 @@ use crate::turn::Turn;
 
 /// A transport, as far as a turn needs one.
 pub trait Wire {
-    /// Appends what can be had to `into`, at most its spare capacity (never zero), and says how many bytes that were.
+    /// Appends what can be had to `into`, which has room for `max` bytes, and says how many bytes that were: `max` at most,
+    /// which is never zero.
     ///
     /// # Errors
     /// `Ok(0)` means that the peer shut its sending half down; `WouldBlock` that nothing is there (a blocking wire: that
     /// it waited long enough); `ConnectionReset` and its like that nobody is there any more.
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize>;
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize>;
 
     /// Sends from the front of `slices` and says how many bytes that were.
     ///
@@ -186,7 +187,8 @@ const FEW_SLICES: usize = 4;
 
 /// Takes one turn with `flow` over `wire`: everything that can be done now, within `budget`.
 ///
-/// `scratch` is the driver thread's read buffer; its capacity is the size of a read, and it is empty again afterwards.
+/// `scratch` is the driver thread's read buffer; its capacity is the size of a read, of which the flow may want
+/// [less](Outlook::max_read_bytes), and it is empty again afterwards.
 /// `exec` hands a job to its lane, or gives it back when there is no room: it is then refused.
 ///
 /// Two system calls a request that fits: one read that stops when it came back short, one write for all answers. (Where
@@ -265,27 +267,27 @@ where
         }
         if bytes_left == 0 || turn.allowance == 0 {
             cold_path();
+            hold_output(flow, outlook, readiness, turn);
             return Progress::Again;
         }
         if readiness.readable && outlook.reads() {
+            let mut max = outlook.read_size(read_size);
             loop {
                 // Unless slices of it are still held somewhere this allocates nothing: the buffer comes back whole.
                 scratch.reserve(read_size);
-                let filled = receive(flow, wire, readiness, scratch, turn, &mut bytes_left);
+                let count = receive(flow, wire, readiness, scratch, max, turn);
+                bytes_left = bytes_left.saturating_sub(count);
+                max = max.saturating_sub(count);
                 // What a short read leaves to be heard is heard before anything is answered: behind the answer a next
                 // request might be read, and the turn's time would be older than it.
                 let more = readiness.readable && flow.next_read_operation() == ReadOperation::Read;
-                if filled || !more || bytes_left == 0 {
+                if max == 0 || !more || bytes_left == 0 {
                     break;
                 }
             }
             outlook.rests = false;
         } else if !wrote || outlook.rests {
-            if outlook.writes() {
-                cold_path();
-                // What the wire would not take is held from now on: the flow lets go of this thread's buffers.
-                flow.run(turn);
-            }
+            hold_output(flow, outlook, readiness, turn);
             return Progress::Blocked;
         }
     }
@@ -300,6 +302,14 @@ fn run<F: Flow + ?Sized>(flow: &mut F, turn: &mut Turn<'_>, exec: &mut dyn FnMut
             job.refuse();
             flow.run(turn);
         }
+    }
+}
+
+/// What the wire would not take is held from now on: the flow lets go of this thread's buffers.
+fn hold_output<F: Flow + ?Sized>(flow: &mut F, outlook: Outlook, readiness: &Readiness, turn: &mut Turn<'_>) {
+    if outlook.writes() && !readiness.writable {
+        cold_path();
+        flow.run(turn);
     }
 }
 
@@ -404,21 +414,20 @@ fn offer<W: Wire + ?Sized>(wire: &mut W, slices: &[IoSlice<'_>], is_all: bool) -
     Ok(Written { bytes: wire.write(slices)?, offered, is_all })
 }
 
-/// Reads once and gives the flow what came; says whether that filled the buffer.
+/// Reads once, `max` bytes at most, and gives the flow what came; says how many bytes that were.
 fn receive<F, W>(
     flow: &mut F,
     wire: &mut W,
     readiness: &mut Readiness,
     scratch: &mut BytesMut,
+    max: usize,
     turn: &mut Turn<'_>,
-    bytes_left: &mut usize,
-) -> bool
+) -> usize
 where
     F: Flow + ?Sized,
     W: Wire + ?Sized,
 {
-    let room = scratch.capacity() - scratch.len();
-    match wire.read(scratch) {
+    match wire.read(scratch, max) {
         Ok(0) => {
             cold_path();
             readiness.end();
@@ -426,20 +435,19 @@ where
         }
         Ok(count) => {
             // A short read already says "empty": do not read again to hear it.
-            readiness.readable = !readiness.is_last(count, room) || readiness.hangup;
-            *bytes_left = bytes_left.saturating_sub(count);
+            readiness.readable = !readiness.is_last(count, max) || readiness.hangup;
             flow.read(scratch, turn);
             debug_assert!(scratch.is_empty(), "a flow takes all of its input");
             scratch.clear();
-            return count == room;
+            return count;
         }
         Err(error) => {
             cold_path();
             let end = match error.kind() {
-                ErrorKind::Interrupted => return false,
+                ErrorKind::Interrupted => return 0,
                 ErrorKind::WouldBlock => {
                     readiness.readable = false;
-                    return false;
+                    return 0;
                 }
                 ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
                     InputEnd::Reset
@@ -450,5 +458,5 @@ where
             flow.close_input(end, turn);
         }
     }
-    false
+    0
 }

@@ -88,7 +88,8 @@ pub trait Flow: Send + 'static {
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize;
 
     /// *Question.* All that a driver asks between two calls, at once. Left as it is, it asks the others; a flow that stands in
-    /// one place most of the time may know the answers there without asking.
+    /// one place most of the time may know the answers there without asking, and one that keeps what it cannot use yet bounds
+    /// what is [read](Outlook::max_read_bytes). A read that brings more is taken all the same, and held.
     fn outlook(&self) -> Outlook {
         Outlook::of(self)
     }

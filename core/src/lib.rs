@@ -36,9 +36,9 @@
 //! struct Socket(TcpStream);
 //!
 //! impl Wire for Socket {
-//!     fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+//!     fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
 //!         let mut buffer = [0; 4096];
-//!         let room = buffer.len().min(into.capacity() - into.len());
+//!         let room = buffer.len().min(max);
 //!         let count = self.0.read(&mut buffer[..room])?;
 //!         into.extend_from_slice(&buffer[..count]);
 //!         Ok(count)

@@ -3,7 +3,8 @@
 use crate::flow::{CloseKind, Flow, ReadOperation, Waiting, WriteOperation};
 use crate::time::Instant;
 
-/// What lies ahead of a flow: its answers to the four questions that a driver asks after each call. See [`Flow::outlook`].
+/// What lies ahead of a flow: its answers to the four questions that a driver asks after each call, and how much it wants read.
+/// See [`Flow::outlook`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[must_use]
 pub struct Outlook {
@@ -15,6 +16,9 @@ pub struct Outlook {
     pub waiting: Waiting,
     /// When [`Flow::deadline`] is; [`Instant::NEVER`], if there is none.
     pub due: Instant,
+    /// So many bytes are to be read, at most, before the flow is asked again: more could not be used yet, and would be kept.
+    /// The peer's transport keeps them as well, and holds the peer up. Never zero; [`u32::MAX`], if there is no bound.
+    pub max_read_bytes: u32,
     /// Nothing but its peer or the clock moves it: a [`Flow::run`] would do nothing, not even keep the waker, and may be left
     /// out. Never wrong to deny.
     pub rests: bool,
@@ -29,6 +33,7 @@ impl Outlook {
             write: flow.next_write_operation(),
             waiting: flow.waiting_on(),
             due: flow.deadline().map_or(Instant::NEVER, |deadline| deadline.at),
+            max_read_bytes: u32::MAX,
             rests: false,
         }
     }
@@ -42,6 +47,7 @@ impl Outlook {
             write: WriteOperation::Yield,
             waiting: if never { Waiting::PEER_READ } else { Waiting::PEER_READ.with(Waiting::DEADLINE) },
             due,
+            max_read_bytes: u32::MAX,
             rests: true,
         }
     }
@@ -51,6 +57,13 @@ impl Outlook {
     #[inline]
     pub fn reads(self) -> bool {
         self.read == ReadOperation::Read
+    }
+
+    /// How many bytes are to be read of the `room` that there is for them.
+    #[must_use]
+    #[inline]
+    pub fn read_size(self, room: usize) -> usize {
+        usize::try_from(self.max_read_bytes).map_or(room, |max| max.min(room))
     }
 
     /// Whether there are bytes that the peer has not taken.

@@ -234,7 +234,7 @@ fn peer_that_does_not_read_its_echo_holds_no_read_buffer() {
 struct Stuck(Vec<u8>);
 
 impl Wire for Stuck {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+    fn read(&mut self, into: &mut BytesMut, _: usize) -> io::Result<usize> {
         if self.0.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }

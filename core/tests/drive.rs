@@ -122,7 +122,7 @@ fn completion_turn(flow: &mut dyn Flow, wire: &mut ScriptedWire, readiness: &mut
             return Progress::Blocked;
         }
         let mut owned = BytesMut::with_capacity(16);
-        match wire.read(&mut owned).map_err(|error| error.kind()) {
+        match wire.read(&mut owned, 16).map_err(|error| error.kind()) {
             Ok(0) => flow.close_input(InputEnd::Eof, &mut turn),
             Ok(_) => flow.read(&mut owned, &mut turn),
             Err(ErrorKind::WouldBlock) => readiness.readable = false,
@@ -286,8 +286,8 @@ impl Polled {
 }
 
 impl Wire for Polled {
-    fn read(&mut self, into: &mut BytesMut) -> std::io::Result<usize> {
-        let result = self.wire.read(into);
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> std::io::Result<usize> {
+        let result = self.wire.read(into, max);
         self.read_pending = result.is_err();
         result
     }
@@ -335,8 +335,8 @@ fn task_hears_that_nothing_more_comes_before_it_answers() {
     struct Eager(Polled);
 
     impl Wire for Eager {
-        fn read(&mut self, into: &mut BytesMut) -> std::io::Result<usize> {
-            self.0.read(into)
+        fn read(&mut self, into: &mut BytesMut, max: usize) -> std::io::Result<usize> {
+            self.0.read(into, max)
         }
         fn write(&mut self, slices: &[IoSlice<'_>]) -> std::io::Result<usize> {
             self.0.wire.push("next");

@@ -35,7 +35,7 @@ impl Shared {
 }
 
 impl PollWire for Shared {
-    fn poll_read(&mut self, _: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, _: &mut Context<'_>, into: &mut BytesMut, _: usize) -> Poll<io::Result<usize>> {
         let Some(read) = self.lock().reads.pop_front() else { return Poll::Pending };
         into.extend_from_slice(read.as_bytes());
         Poll::Ready(Ok(read.len()))

@@ -156,12 +156,12 @@ impl Connection {
     /// Memory to receive into, if that is to be begun. It stays where it is until it is told [`complete`](Agenda::complete), wherever
     /// the connection moves; and for ever if that never comes.
     pub fn begin_receive(&mut self) -> Option<&mut [u8]> {
-        let reads = self.flow.next_read_operation() == ReadOperation::Read;
-        if !reads || self.receive != Operation::Idle {
+        let outlook = self.flow.outlook();
+        if !outlook.reads() || self.receive != Operation::Idle {
             return None;
         }
         self.receive = Operation::InFlight;
-        self.input.resize(READ_BYTES, 0);
+        self.input.resize(outlook.read_size(READ_BYTES), 0);
         Some(&mut self.input)
     }
 

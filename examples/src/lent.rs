@@ -175,9 +175,9 @@ pub fn accept(listener: &TcpListener) -> Option<(TcpStream, ConnectionInfo)> {
 struct Socket<'a>(&'a TcpStream);
 
 impl Wire for Socket<'_> {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
         let start = into.len();
-        into.resize(into.capacity(), 0);
+        into.resize(start + max, 0);
         let result = self.0.read(&mut into[start..]);
         into.truncate(start + *result.as_ref().unwrap_or(&0));
         result

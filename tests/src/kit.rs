@@ -120,8 +120,8 @@ fn exec(lane: &SyncSender<Job>, job: Job) -> Result<(), Job> {
 pub struct Socket<'a>(pub &'a TcpStream);
 
 impl Wire for Socket<'_> {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
-        fill(into, |room| self.0.read(room))
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
+        fill(into, max, |room| self.0.read(room))
     }
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.0.write_vectored(slices)
@@ -134,10 +134,14 @@ impl Wire for Socket<'_> {
     }
 }
 
-/// Lets `read` fill the room there is in `into`, and keeps what it says it filled.
-pub fn fill<E>(into: &mut BytesMut, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
+/// Lets `read` append at most `max` bytes to `into`, and keeps what it says it appended.
+pub fn fill<E>(
+    into: &mut BytesMut,
+    max: usize,
+    read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+) -> Result<usize, E> {
     let start = into.len();
-    into.resize(into.capacity(), 0);
+    into.resize(start + max, 0);
     let result = read(&mut into[start..]);
     into.truncate(start + result.as_ref().copied().unwrap_or(0));
     result

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::memory::Charge;
 use super::observer::RequestEnd;
 use super::pipe::{Appetite, Feed};
-use super::serve::{Offered, Serve, UNCOUNTED_OUTPUT_BYTES};
+use super::serve::{Offered, Serve};
 use super::service::Service;
 use crate::flow::ReadOperation;
 use crate::info::ExchangeId;
@@ -27,7 +27,7 @@ impl<S: Service> Serve<S> {
             let tended = self.tend_feed(turn);
             let events = self.connection.has_kept_input()
                 && (self.pump(&mut BytesMut::new(), turn)
-                    || (self.makes_room() && self.pump(&mut BytesMut::new(), turn)));
+                    || (self.makes_room(0) && self.pump(&mut BytesMut::new(), turn)));
             if !moved && !tended && !events {
                 break;
             }
@@ -120,15 +120,24 @@ impl<S: Service> Serve<S> {
         let Some(exchange) = &mut self.exchange else { return false };
         let id = exchange.id;
         let echo = exchange.is_echo(&body);
-        let limit = self.shared.settings.limits.max_output_bytes;
         let mut moved = false;
         loop {
             if !self.has_room() {
                 break;
             }
-            let room = limit.saturating_sub(self.connection.pending_output()).max(1);
+            let pending = self.connection.pending_output();
+            let room = if echo {
+                // It has come, and is held in any case, here or there.
+                self.shared.settings.limits.max_output_bytes.saturating_sub(pending)
+            } else {
+                self.connection.output_limit(0).saturating_sub(self.connection.held_output())
+            };
+            if room == 0 && pending > 0 {
+                break;
+            }
             let mut context = TaskContext::from_waker(turn.waker);
-            let Ok(polled) = catch_unwind(AssertUnwindSafe(|| body.poll_frame(&mut context, room))) else {
+            let Ok(polled) = catch_unwind(AssertUnwindSafe(|| body.poll_frame(&mut context, room.max(1))))
+            else {
                 self.cut(turn);
                 return true;
             };
@@ -231,27 +240,29 @@ impl<S: Service> Serve<S> {
     fn charge_output(&mut self, pending: usize) {
         if pending == 0 {
             self.output_charge = None;
-            self.connection.grant_output(UNCOUNTED_OUTPUT_BYTES);
+            self.connection.grant_output(0, 0);
             return;
         }
         if self.offered == Offered::Nothing {
             return;
         }
-        self.offered = if self.hold_output(pending) { Offered::Waits } else { Offered::OverBudget };
+        self.connection.shrink_output();
+        self.offered = if self.hold_output(pending, 0) { Offered::Waits } else { Offered::OverBudget };
     }
 
     /// Whether requests that wait for the answers before them to be sent need not: the process has room for what waits.
+    /// `unread` bytes of them are not kept yet.
     #[cold]
-    pub(super) fn makes_room(&mut self) -> bool {
+    pub(super) fn makes_room(&mut self, unread: usize) -> bool {
         let pending = self.connection.pending_output();
         self.connection.output_is_full()
-            && pending <= self.shared.settings.limits.max_output_bytes
-            && self.hold_output(pending)
+            && pending <= self.connection.output_limit(unread)
+            && self.hold_output(pending, unread)
     }
 
     /// Counts output that waits, `pending` bytes, against the process's budget; says whether there was room. Beyond what is
     /// counted there is always room for a little.
-    fn hold_output(&mut self, pending: usize) -> bool {
+    fn hold_output(&mut self, pending: usize, unread: usize) -> bool {
         let granted = match &mut self.output_charge {
             Some(charge) if charge.bytes() >= pending => {
                 charge.shrink(charge.bytes() - pending);
@@ -264,7 +275,7 @@ impl<S: Service> Serve<S> {
             }
         };
         let held = self.output_charge.as_ref().map_or(0, Charge::bytes);
-        self.connection.grant_output(held.saturating_add(UNCOUNTED_OUTPUT_BYTES));
+        self.connection.grant_output(held, unread);
         granted
     }
 

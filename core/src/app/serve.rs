@@ -55,10 +55,6 @@ pub(crate) struct Serve<S> {
     pub(super) opening: Opening,
 }
 
-/// So much output of a connection may wait without being counted against the process's budget: what most answers have, and
-/// a few of those to requests that come together.
-pub(super) const UNCOUNTED_OUTPUT_BYTES: usize = 16 * 1024;
-
 /// How a connection begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Opening {
@@ -90,7 +86,7 @@ impl<S: Service> Serve<S> {
             let _ = catch_unwind(AssertUnwindSafe(|| shared.service.open(&info, &mut state)));
         }
         let mut connection = Connection::new(Arc::clone(&shared.settings), now);
-        connection.grant_output(UNCOUNTED_OUTPUT_BYTES);
+        connection.grant_output(0, 0);
         Self {
             connection,
             shared,
@@ -168,7 +164,7 @@ impl<S: Service> Flow for Serve<S> {
         {
             return outlook;
         }
-        Outlook::of(self)
+        self.outlook_while_busy()
     }
 
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
@@ -182,7 +178,7 @@ impl<S: Service> Flow for Serve<S> {
     fn read(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) {
         self.open(turn);
         self.pump(input, turn);
-        while !input.is_empty() && self.makes_room() {
+        while !input.is_empty() && self.makes_room(input.len()) {
             self.pump(input, turn);
         }
         self.connection.keep(input, turn);
@@ -264,6 +260,11 @@ impl<S: Service> Switchable for Serve<S> {
 }
 
 impl<S: Service> Serve<S> {
+    #[inline(never)]
+    fn outlook_while_busy(&self) -> Outlook {
+        Outlook { max_read_bytes: self.connection.max_read_bytes(), ..Outlook::of(self) }
+    }
+
     #[cold]
     fn make_next(&mut self, turn: &Turn<'_>) -> Option<Next> {
         if self.connection.pending_output() > 0 {

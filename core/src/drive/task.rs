@@ -28,8 +28,13 @@ use crate::turn::Turn;
 ///
 /// The methods are those of [`Wire`], and mean the same.
 pub trait PollWire {
-    /// Appends what can be had to `into`, at most its spare capacity: see [`Wire::read`].
-    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>>;
+    /// Appends what can be had to `into`, at most `max` bytes: see [`Wire::read`].
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        into: &mut BytesMut,
+        max: usize,
+    ) -> Poll<io::Result<usize>>;
 
     /// Sends from the front of `slices`: see [`Wire::write`].
     fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
@@ -169,8 +174,8 @@ struct Now<'a, 'c, W> {
 }
 
 impl<W: PollWire> Wire for Now<'_, '_, W> {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
-        or_would_block(self.wire.poll_read(self.context, into))
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
+        or_would_block(self.wire.poll_read(self.context, into, max))
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -95,6 +95,14 @@ impl ChunkDecoder {
         }
     }
 
+    /// Data bytes that are left of the chunk that has begun.
+    pub(crate) const fn bytes_left(&self) -> u64 {
+        match self.at {
+            At::Data { left } => left,
+            _ => 0,
+        }
+    }
+
     /// Takes one byte after another, as far as there are any and something else than data is due; counts those `used`.
     fn step_on(&mut self, input: &[u8], used: &mut usize, limits: &Limits) -> Result<(), Refusal> {
         for byte in input {

@@ -21,6 +21,7 @@ use super::head::RequestHead;
 use super::limits::Settings;
 use super::receive::Step;
 use super::refusal::Refusal;
+use super::room::AHEAD_BYTES;
 use super::state::{Receiving, Sending, State};
 use super::work::{AnswerBody, BodyRest, RequestFacts, Taking, Work};
 use crate::flow::{
@@ -257,12 +258,6 @@ impl Connection {
         }
     }
 
-    /// *Command.* There is room for so many bytes of answers that wait, within `limits.max_output_bytes`. Holds until it is
-    /// said otherwise.
-    pub(crate) fn grant_output(&mut self, bytes: usize) {
-        self.granted_output = bytes.min(self.settings.limits.max_output_bytes);
-    }
-
     /// *Command.* Refuses the connection itself, before anything was read: an answer is owed, then it ends.
     pub fn refuse_connection(&mut self, refusal: Refusal, turn: &mut Turn<'_>) {
         if self.state.is_idle() {
@@ -406,7 +401,8 @@ impl Connection {
     #[inline]
     pub(crate) fn outlook_at_rest(&self) -> Option<Outlook> {
         debug_assert!(self.is_at_rest() && self.write_since == Instant::NEVER, "nothing waits to be sent");
-        self.state.is_idle().then(|| Outlook::at_rest(self.receive_deadline.min(self.handler_deadline)))
+        let due = self.receive_deadline.min(self.handler_deadline);
+        self.state.is_idle().then(|| Outlook { max_read_bytes: AHEAD_BYTES, ..Outlook::at_rest(due) })
     }
 
     /// *Question.* Bytes of output waiting to be sent, those taken and not reported included.
@@ -513,25 +509,6 @@ impl Connection {
             return false;
         }
         true
-    }
-
-    /// Whether an answer, output, or a request that was read must move before more of what the peer sends can be used. Room
-    /// for output is asked for when a request has come: before, what is granted of it says nothing.
-    #[inline]
-    fn stalled(&self) -> bool {
-        let is_stalled = |work: &Work| {
-            if work.inbox.is_empty() {
-                self.pending_output() > self.settings.limits.max_output_bytes
-            } else {
-                self.state.receiving == Receiving::Idle || self.output_is_full()
-            }
-        };
-        self.state.sending != Sending::Idle || self.work.as_deref().is_some_and(is_stalled)
-    }
-
-    #[inline]
-    pub(crate) fn output_is_full(&self) -> bool {
-        self.pending_output() > self.granted_output
     }
 
     #[inline]

@@ -28,7 +28,8 @@ pub struct Limits {
     /// Bytes read and dropped after the last answer while the peer closes its half. Default 1 MiB.
     pub max_linger_bytes: u64,
     /// Bytes of answers waiting to be sent, beyond which no further request is begun and no body source is asked for more.
-    /// Default 64 KiB.
+    /// From 64 KiB on it is what a connection holds at most whose peer asks and takes nothing: what has come of further
+    /// requests counts, and 8 KiB are left for everything else. Default 64 KiB.
     pub max_output_bytes: usize,
     /// Bytes of a streamed request body waiting for the application, beyond which nothing is read. Overshot by one read
     /// at most. Default 64 KiB.

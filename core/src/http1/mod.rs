@@ -9,6 +9,7 @@
 //!   encode    answer heads                       state     two halves and how they move
 //!   receive   heads and bodies                   answer    heads and bodies
 //!   deadline  what is due, and what then         event     what is told
+//!   room      how much is held
 //!                        connection   all of these together
 //! ```
 
@@ -25,6 +26,7 @@ mod misuse;
 mod parse;
 mod receive;
 mod refusal;
+mod room;
 mod scan;
 mod share;
 mod state;

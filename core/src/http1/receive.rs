@@ -142,7 +142,7 @@ impl Connection {
         body.taking = Taking::Wanted;
         body.rest = BodyRest::End;
         body.received = length;
-        work.free_inbox();
+        work.part_inbox();
         self.body_is_complete(turn.now);
         Some(data)
     }
@@ -197,7 +197,7 @@ impl Connection {
         }
         work.request = RequestFacts::of(&head);
         work.body = BodyState::declared(head.body_length(), turn.now);
-        work.free_inbox();
+        work.part_inbox();
         self.exchanges += 1;
         self.state.request_begun(head.body_length() != BodyLength::Empty);
         if !head.wants_persistence() {
@@ -264,7 +264,11 @@ impl Connection {
         let (source, scan, body) = work.source(input);
         let dropped = body.taking == Taking::Dropped;
         let step = poll_rest(body, source, scan, &self.settings.limits)?;
-        work.free_inbox();
+        if matches!(step, RestStep::End(_)) {
+            work.part_inbox();
+        } else {
+            work.free_inbox();
+        }
         match step {
             RestStep::Partial if input_ended => Err(Refusal::TruncatedBody),
             RestStep::Partial => Ok(Step::Wait),

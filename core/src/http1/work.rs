@@ -18,6 +18,8 @@ use crate::turn::Pool;
 pub(crate) struct Work {
     /// Input that could not be used yet.
     pub(crate) inbox: BytesMut,
+    /// More was kept behind what was kept before: the allocation of both is larger than what may be left in it.
+    pub(crate) joined: bool,
     /// How much was kept since the server drained. While it does not drain nobody asks.
     pub(crate) came_after: usize,
     pub(crate) scan: Scan,
@@ -132,6 +134,17 @@ pub(crate) enum BodyRest {
     End,
 }
 
+impl BodyRest {
+    /// Bytes of the body that come before anything else can: more may follow.
+    pub(crate) const fn bytes_for_sure(&self) -> u64 {
+        match self {
+            Self::Length(left) => *left,
+            Self::Chunks(decoder) => decoder.bytes_left(),
+            Self::Trailers | Self::End => 0,
+        }
+    }
+}
+
 /// What becomes of a body's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Taking {
@@ -206,6 +219,7 @@ impl Work {
     /// Keeps `input` behind what was kept before, and empties it.
     pub(crate) fn keep(&mut self, input: &mut BytesMut) {
         self.came_after = self.came_after.saturating_add(input.len());
+        self.joined = !self.inbox.is_empty();
         keep_tail(&mut self.inbox, input);
     }
 
@@ -228,9 +242,29 @@ impl Work {
         }
     }
 
+    /// The same where a head or a body has come to its end: what is behind it is not kept in the allocation of both.
+    #[inline]
+    pub(crate) fn part_inbox(&mut self) {
+        if self.inbox.capacity() > 0 {
+            self.part_kept();
+        }
+    }
+
     #[cold]
     fn drop_inbox(&mut self) {
+        self.joined = false;
         self.inbox = BytesMut::new();
+    }
+
+    /// By a copy of its own size. At most what came last is left: so all of these cost no more than the reads did.
+    #[cold]
+    fn part_kept(&mut self) {
+        if self.inbox.is_empty() {
+            self.drop_inbox();
+        } else if self.joined {
+            self.joined = false;
+            self.inbox = BytesMut::from(&self.inbox[..]);
+        }
     }
 }
 

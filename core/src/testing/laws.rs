@@ -213,11 +213,12 @@ fn check_waiting(after: After, answers: &Answers) {
     }
 }
 
-/// What is answered at once is what is answered one by one.
+/// What is answered at once is what is answered one by one, and whoever reads may read something.
 #[track_caller]
 fn check_outlook<F: Flow + ?Sized>(flow: &F, after: After, answers: &Answers) {
     let outlook = flow.outlook();
-    if (Outlook { rests: false, ..outlook }) != Outlook::of(flow) {
+    let Outlook { rests, max_read_bytes, .. } = outlook;
+    if outlook != (Outlook { rests, max_read_bytes, ..Outlook::of(flow) }) || max_read_bytes == 0 {
         let what = format!("its outlook is not what it answers one by one: {outlook:?}");
         broken("ask again", after, answers, &what);
     }

@@ -24,8 +24,6 @@ pub struct MeanWire<W> {
     wire: W,
     reading: Trouble,
     writing: Trouble,
-    /// What the wire is read into.
-    buffer: BytesMut,
     /// As long as anything comes: the read before a drain.
     honest: bool,
 }
@@ -68,26 +66,24 @@ impl<W> MeanWire<W> {
     #[must_use]
     pub fn new(wire: W) -> Self {
         let (reading, writing) = (Trouble::default(), Trouble::default());
-        Self { wire, reading, writing, buffer: BytesMut::new(), honest: false }
+        Self { wire, reading, writing, honest: false }
     }
 }
 
 impl<W: PollWire> PollWire for MeanWire<W> {
-    fn poll_read(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        let Self { wire, reading, buffer, honest, .. } = self;
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        into: &mut BytesMut,
+        max: usize,
+    ) -> Poll<io::Result<usize>> {
+        let Self { wire, reading, honest, .. } = self;
         if !*honest && reading.balks(context) {
             return Poll::Pending;
         }
-        // A wire reads as much as there is capacity for, which is a whole buffer's more often than not: lend a piece of it.
-        let piece = reading.piece().min(into.capacity() - into.len());
-        buffer.reserve(piece);
-        let behind = buffer.split_off(piece);
-        let read = wire.poll_read(context, buffer);
+        let read = wire.poll_read(context, into, reading.piece().min(max));
         reading.count(&read);
         *honest &= read.is_ready();
-        into.extend_from_slice(buffer);
-        buffer.unsplit(behind);
-        buffer.clear();
         read
     }
 

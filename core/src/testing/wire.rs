@@ -16,10 +16,10 @@ use crate::drive::Wire;
 ///
 /// let mut wire = ScriptedWire::new().then("hel").then_would_block().then("lo").then_eof();
 /// let mut buffer = BytesMut::with_capacity(64);
-/// assert_eq!(wire.read(&mut buffer).unwrap(), 3);
-/// assert!(wire.read(&mut buffer).is_err());
-/// assert_eq!(wire.read(&mut buffer).unwrap(), 2);
-/// assert_eq!(wire.read(&mut buffer).unwrap(), 0);
+/// assert_eq!(wire.read(&mut buffer, 8).unwrap(), 3);
+/// assert!(wire.read(&mut buffer, 8).is_err());
+/// assert_eq!(wire.read(&mut buffer, 8).unwrap(), 2);
+/// assert_eq!(wire.read(&mut buffer, 8).unwrap(), 0);
 /// assert_eq!(buffer, "hello");
 /// ```
 #[derive(Debug)]
@@ -198,10 +198,10 @@ impl Default for ScriptedWire {
 }
 
 impl Wire for ScriptedWire {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
         self.counts.reads += 1;
-        let room = into.capacity() - into.len();
-        assert!(room > 0, "a driver never reads into a buffer without room");
+        assert!(max > 0, "a driver never reads nothing");
+        assert!(into.capacity() - into.len() >= max, "a driver reads into a buffer that has room");
         match self.script.pop_front() {
             None | Some(Step::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
             Some(Step::Interrupted) => Err(ErrorKind::Interrupted.into()),
@@ -215,7 +215,7 @@ impl Wire for ScriptedWire {
                 Err(kind.into())
             }
             Some(Step::Bytes(mut bytes)) => {
-                let piece = bytes.split_to(room.min(bytes.len()));
+                let piece = bytes.split_to(max.min(bytes.len()));
                 if !bytes.is_empty() {
                     self.script.push_front(Step::Bytes(bytes));
                 }

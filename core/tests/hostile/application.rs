@@ -66,6 +66,8 @@ impl Service for Application {
             "/large" => Response::ok(&LARGE[..]).into(),
             "/huge" => Response::ok(&HUGE[..]).into(),
             "/endless" => Response::ok(Body::source(Endless(Bytes::from_static(&LARGE)))).into(),
+            "/filling" => Response::ok(Body::source(Filling)).into(),
+            "/copied" => Response::ok(&LARGE[..4000]).into(),
             "/crumbs" => Response::ok(Body::source(Endless(Bytes::from_static(b"x")))).into(),
             "/hints" => {
                 let mut links = Fields::new();
@@ -102,6 +104,15 @@ struct Endless(Bytes);
 impl BodySource for Endless {
     fn poll_frame(&mut self, _: &mut TaskContext<'_>, _: usize) -> Poll<Option<Result<Frame, BodyError>>> {
         Poll::Ready(Some(Ok(Frame::Data(self.0.clone()))))
+    }
+}
+
+/// A body that never ends, in pieces as large as there is room for.
+struct Filling;
+
+impl BodySource for Filling {
+    fn poll_frame(&mut self, _: &mut TaskContext<'_>, max: usize) -> Poll<Option<Result<Frame, BodyError>>> {
+        Poll::Ready(Some(Ok(Frame::Data(Bytes::from(vec![b'f'; max])))))
     }
 }
 

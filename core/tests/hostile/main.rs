@@ -20,6 +20,7 @@ mod counting;
 mod peer;
 mod playing;
 mod streams;
+mod unread;
 
 use anabranch_core::app::{Http, Limits, MemoryBudget, Settings};
 use anabranch_core::flow::is_finished;
@@ -27,7 +28,7 @@ use application::Application;
 use bounds::Bounds;
 use counting::live;
 use peer::{Cut, Manner, Peer};
-use playing::{Driver, Jobs, play};
+use playing::{Driver, Jobs, READ_BYTES, play};
 use streams::{Aim, STREAM_BYTES, Stream, Taking};
 
 const KIBIBYTE: usize = 1024;
@@ -86,7 +87,8 @@ impl Setting {
                 Manner::Closing => &Taking::EACH,
             };
             for &taking in takings {
-                let played = play(&http, Peer::new(stream, taking, manner, &self.budget).sending(cut, until));
+                let peer = Peer::new(stream, taking, manner, &self.budget).sending(cut, until);
+                let played = play(&http, peer, READ_BYTES);
                 assert!(played.read > 0, "{}: nothing was read", stream.name);
                 let bound = Bounds { limits: &self.limits, budget: self.budget.limit(), stream, taking }
                     .connection(played.charged);
@@ -163,7 +165,7 @@ fn bytes_one_a_read_of_closing_peers_are_held_within_small_limits_and_a_tiny_bud
 fn crowd(setting: &Setting, stream: &Stream, taking: Taking, count: usize) -> usize {
     let Setting { budget, .. } = setting;
     let http = setting.http();
-    let (mut driver, mut jobs) = (Driver::new(), Jobs::default());
+    let (mut driver, mut jobs) = (Driver::new(READ_BYTES), Jobs::default());
     let alone = live();
     let mut crowd: Vec<_> = (0..count)
         .map(|_| driver.connect(&http, Peer::new(stream, taking, Manner::Silent, budget)))

@@ -69,6 +69,7 @@ impl<'a> Peer<'a> {
             (Taking::Little, Manner::Silent) => 1000,
             (Taking::Little, Manner::Closing) => 50,
             (Taking::Nothing, _) => 0,
+            (Taking::First(bytes), _) => bytes.saturating_sub(self.took),
         };
     }
 
@@ -101,7 +102,7 @@ impl<'a> Peer<'a> {
 }
 
 impl Wire for Peer<'_> {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
         self.look();
         if self.is_over() {
             return match self.manner {
@@ -109,10 +110,9 @@ impl Wire for Peer<'_> {
                 Manner::Closing => Ok(0),
             };
         }
-        let room = into.capacity() - into.len();
         let cut = match self.cut {
-            Cut::Reads => room,
-            Cut::Odd => room.min(777),
+            Cut::Reads => max,
+            Cut::Odd => max.min(777),
             Cut::Bytes => 1,
         };
         let count = cut.min(self.until - self.sent);

@@ -14,7 +14,7 @@ use super::application::QUICK;
 use super::counting::{begin_peak, live, peak};
 use super::peer::{Manner, Peer};
 
-/// Bytes of a read.
+/// Bytes of a read, where it is not said otherwise.
 pub(crate) const READ_BYTES: usize = 16 * 1024;
 
 /// What a driver's thread owns.
@@ -26,10 +26,10 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(read_bytes: usize) -> Self {
         let clock = ManualClock::default();
         let dates = Dates::anchored(clock.now(), Duration::from_secs(784_111_777));
-        Self { scratch: BytesMut::with_capacity(READ_BYTES), dates, pool: Pool::default(), clock }
+        Self { scratch: BytesMut::with_capacity(read_bytes), dates, pool: Pool::default(), clock }
     }
 
     pub(crate) fn connect<'a>(&self, protocol: &impl Protocol, peer: Peer<'a>) -> Connected<'a> {
@@ -94,6 +94,8 @@ impl Jobs {
 pub(crate) struct Played {
     /// The most bytes that connection and driver held at any moment beyond what the driver alone had.
     pub(crate) peak: usize,
+    /// The most bytes that the connection held between two turns.
+    pub(crate) held: usize,
     /// The most that was seen of the process's budget.
     pub(crate) charged: usize,
     /// Bytes of the stream that were read.
@@ -101,18 +103,19 @@ pub(crate) struct Played {
 }
 
 /// Plays what `peer` has to a connection, to its end or until nothing moves any more; when all is dropped, nothing may be
-/// left.
-pub(crate) fn play(protocol: &impl Protocol, peer: Peer<'_>) -> Played {
+/// left. Reads are of `read_bytes`.
+pub(crate) fn play(protocol: &impl Protocol, peer: Peer<'_>, read_bytes: usize) -> Played {
     let before = live();
-    let mut driver = Driver::new();
+    let mut driver = Driver::new(read_bytes);
     let mut jobs = Jobs::default();
     let alone = live();
     begin_peak();
     let mut connected = driver.connect(protocol, peer);
-    let mut turns = 0;
+    let (mut turns, mut held) = (0, 0);
     loop {
         let Peer { sent, took, .. } = connected.peer;
         let progress = driver.turn(&mut connected, &mut jobs);
+        held = held.max(live() - alone);
         let Connected { flow, peer, .. } = &mut connected;
         let read = peer.sent != sent;
         turns = if read && peer.manner == Manner::Silent { 0 } else { turns + 1 };
@@ -140,10 +143,10 @@ pub(crate) fn play(protocol: &impl Protocol, peer: Peer<'_>) -> Played {
         driver.part(&mut connected);
     }
     let Connected { flow, peer, .. } = connected;
-    let peak = usize::try_from(peak() - alone).unwrap_or(0);
+    let [peak, held] = [peak() - alone, held].map(|bytes| usize::try_from(bytes).unwrap_or(0));
     drop((flow, jobs));
     assert_eq!(peer.budget.held(), 0, "{}: charges are left of it", peer.stream.name);
     drop(driver);
     assert_eq!(live() - before, 0, "{}: bytes are left of it", peer.stream.name);
-    Played { peak, charged: peer.charged, read: peer.sent }
+    Played { peak, held, charged: peer.charged, read: peer.sent }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Taking {
     Little,
     /// Not at all.
     Nothing,
+    /// So many bytes, and then not at all.
+    First(usize),
 }
 
 impl Taking {
@@ -42,7 +44,11 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    fn new(name: impl Into<String>, beginning: impl AsRef<[u8]>, repeated: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        beginning: impl AsRef<[u8]>,
+        repeated: impl AsRef<[u8]>,
+    ) -> Self {
         let repeated = repeated.as_ref();
         // As long as a read, so that a read is a copy or two.
         let repeated = repeated.repeat((32 * 1024) / repeated.len() + 1);
@@ -78,11 +84,11 @@ impl Stream {
 }
 
 /// A request's head, up to the fields that frame it.
-fn head(method: &str, target: &str) -> String {
+pub(crate) fn head(method: &str, target: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: a\r\n")
 }
 
-fn chunked(target: &str) -> String {
+pub(crate) fn chunked(target: &str) -> String {
     head("POST", target) + "Transfer-Encoding: chunked\r\n\r\n"
 }
 
@@ -91,11 +97,11 @@ fn sized(target: &str) -> String {
 }
 
 /// One chunk.
-fn chunk(len: usize) -> String {
+pub(crate) fn chunk(len: usize) -> String {
     format!("{len:x}\r\n{}\r\n", "x".repeat(len))
 }
 
-fn get(target: &str) -> String {
+pub(crate) fn get(target: &str) -> String {
     head("GET", target) + "\r\n"
 }
 
@@ -141,7 +147,7 @@ fn sections() -> Vec<Stream> {
     ]
 }
 
-fn large_field(len: usize) -> String {
+pub(crate) fn large_field(len: usize) -> String {
     format!("x: {}\r\n", "v".repeat(len))
 }
 

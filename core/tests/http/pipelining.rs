@@ -198,3 +198,22 @@ fn what_follows_a_last_request_is_not_answered() {
     assert_eq!(held.statuses(), [200]);
     held.assert_closed(CloseReason::Finished);
 }
+
+#[test]
+fn reads_are_as_large_as_what_is_sure_to_come_and_a_little_ahead() {
+    const AHEAD: u32 = 32 * 1024;
+    let mut rig = Rig::connect(&http_with(|_| ()));
+    assert_eq!(rig.flow().outlook().max_read_bytes, AHEAD);
+    rig.read("POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    assert_eq!(rig.flow().outlook().max_read_bytes, 100_000 + AHEAD);
+    rig.read(vec![b'x'; 60_000]);
+    assert_eq!(rig.flow().outlook().max_read_bytes, 40_000 + AHEAD);
+    rig.read(vec![b'x'; 40_000]);
+    assert_eq!(rig.flow().outlook().max_read_bytes, AHEAD);
+    rig.written();
+
+    rig.read("POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n");
+    assert_eq!(rig.flow().outlook().max_read_bytes, 0x10000 + AHEAD);
+    rig.read(vec![b'x'; 0x10000]);
+    assert_eq!(rig.flow().outlook().max_read_bytes, AHEAD);
+}

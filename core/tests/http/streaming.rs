@@ -414,7 +414,7 @@ fn channel_takes_no_more_than_its_capacity_while_the_peer_does_not_read() {
     let mut sender = senders.recv().unwrap();
     let piece = Bytes::from(vec![b'x'; 40_000]);
     let mut sent = 0;
-    // Output takes 64 KiB, no byte more; the channel holds what is left of the second piece.
+    // Output takes 56 KiB, no byte more; the channel holds what is left of the second piece.
     while sender.try_send(piece.clone()).is_ok() {
         sent += 1;
         rig.run();

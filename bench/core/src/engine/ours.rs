@@ -174,11 +174,11 @@ struct Memory<'a> {
 }
 
 impl Wire for Memory<'_> {
-    fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+    fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
         if self.input.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let (now, later) = self.input.split_at(self.input.len().min(into.capacity() - into.len()));
+        let (now, later) = self.input.split_at(self.input.len().min(max));
         into.extend_from_slice(now);
         self.input = later;
         Ok(now.len())
