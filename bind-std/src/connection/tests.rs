@@ -46,6 +46,9 @@ impl Flow for Echo {
         self.idle_at.map(|at| Deadline { at, kind: DeadlineKind::Idle })
     }
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
+        if self.output.is_empty() {
+            return 0;
+        }
         out[0] = IoSlice::new(&self.output);
         1
     }
