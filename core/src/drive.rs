@@ -397,21 +397,25 @@ where
     // As a rule there is one slice or two: room for all there may be is not made before it is needed.
     let mut few = [IoSlice::new(&[]); FEW_SLICES];
     let count = flow.write_slices(&mut few);
-    if count == 0 {
-        return Ok(None);
-    }
     if count == FEW_SLICES {
         cold_path();
         let mut many = [IoSlice::new(&[]); MAX_SLICES];
         let count = flow.write_slices(&mut many);
-        return offer(wire, &many[..count], count < MAX_SLICES).map(Some);
+        return offer(wire, &many[..count], count < MAX_SLICES);
     }
-    offer(wire, &few[..count], true).map(Some)
+    offer(wire, &few[..count], true)
 }
 
-fn offer<W: Wire + ?Sized>(wire: &mut W, slices: &[IoSlice<'_>], is_all: bool) -> io::Result<Written> {
+fn offer<W: Wire + ?Sized>(
+    wire: &mut W,
+    slices: &[IoSlice<'_>],
+    is_all: bool,
+) -> io::Result<Option<Written>> {
     let offered = slices.iter().map(|slice| slice.len()).sum();
-    Ok(Written { bytes: wire.write(slices)?, offered, is_all })
+    if offered == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Written { bytes: wire.write(slices)?, offered, is_all }))
 }
 
 /// Reads once, `max` bytes at most, and gives the flow what came; says how many bytes that were.

@@ -84,7 +84,8 @@ pub trait Flow: Send + 'static {
     fn deadline(&self) -> Option<Deadline>;
 
     /// *Question.* Fills `out` with the bytes to send, in order, and says how many slices that took. At least one and
-    /// never an empty one while the write side says [`WriteOperation::Write`] and `out` has room.
+    /// never an empty one while the write side says [`WriteOperation::Write`] and `out` has room; not a byte while it says
+    /// anything else.
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize;
 
     /// *Question.* All that a driver asks between two calls, at once. Left as it is, it asks the others; a flow that stands in
