@@ -165,20 +165,26 @@ impl Answers {
             && *deadline == flow.deadline()
             && *reason == flow.close_reason();
         let same = same
-            && (*write != WriteOperation::Write
-                || with_slices(flow, |slices| {
-                    self.check_slices(flow, slices, after);
-                    are_joined(slices, output)
-                }));
+            && with_slices(flow, |slices| {
+                self.check_slices(flow, slices, after);
+                are_joined(slices, output)
+            });
         if !same {
             broken("ask again", after, self, "questions are pure, but asked again it answered otherwise");
         }
     }
 
-    /// Law 2: Write means that there are slices, none of them empty, however many are asked for.
+    /// Law 2: Write means that there are slices, none of them empty, however many are asked for; anything else that there is
+    /// nothing in them.
     #[track_caller]
     fn check_slices<F: Flow + ?Sized>(&self, flow: &F, slices: &[IoSlice<'_>], after: After) {
         let law = "2, truthful questions";
+        if self.write != WriteOperation::Write {
+            if slices.iter().any(|slice| !slice.is_empty()) {
+                broken(law, after, self, "it offers bytes and does not say Write");
+            }
+            return;
+        }
         if slices.is_empty() {
             broken(law, after, self, "it says Write and offers no slice");
         }

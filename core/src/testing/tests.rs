@@ -143,6 +143,7 @@ fn rig_drains_aborts_and_resets() {
 enum Flaw {
     OffersNothing,
     OffersAnEmptySlice,
+    OffersUnasked,
     ForgetsSlices,
     WaitsForNobody,
     HidesItsDeadline,
@@ -230,7 +231,12 @@ impl Flow for Flawed {
                 out[count] = IoSlice::new(&[]);
                 count + 1
             }
+            Flaw::OffersUnasked if count == 0 => {
+                out[0] = IoSlice::new(b"unasked");
+                1
+            }
             Flaw::ForgetsSlices if out.len() == 1 => 0,
+            Flaw::DropsItsOutput if self.runs > 3 => 0,
             Flaw::RewritesItsOutput if self.runs > 3 => {
                 out[0] = IoSlice::new(b"others");
                 1
@@ -308,6 +314,12 @@ fn write_without_slices_is_caught() {
 #[should_panic(expected = "it offers an empty slice")]
 fn empty_slice_is_caught() {
     Flawed::rig(Flaw::OffersAnEmptySlice).read("hello");
+}
+
+#[test]
+#[should_panic(expected = "it offers bytes and does not say Write")]
+fn bytes_without_write_are_caught() {
+    Flawed::rig(Flaw::OffersUnasked);
 }
 
 #[test]
