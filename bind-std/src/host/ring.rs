@@ -203,7 +203,8 @@ impl<T> Ring<T> {
             let is_tick;
             (bed, is_tick) = self.bell.wait_for(bed, WATCH);
             let lies = !self.queue.is_empty();
-            if !is_tick {
+            // A wake that was sent while it was not asleep, but here, reached nobody.
+            if !is_tick || self.waking.load(Ordering::SeqCst) {
                 self.trust.leave_watch();
                 return bed;
             }
