@@ -3,7 +3,8 @@
 
 use anabranch_std::host::Ring;
 use loom::sync::Arc;
-use loom::thread;
+use loom::thread::{self, JoinHandle};
+use std::time::Duration;
 
 fn explore(scene: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -59,4 +60,44 @@ fn close_reaches_a_taker_that_goes_to_sleep() {
         ring.close();
         assert_eq!(taker.join().unwrap(), None);
     });
+}
+
+/// Quick items: they are left to whoever is awake, and the sleeper on watch steps in where that is nobody any more.
+#[test]
+fn items_left_on_trust_are_taken_by_those_who_are_awake_or_by_the_watch() {
+    let none_is_called_for = Duration::ZERO;
+    explore(move || {
+        let ring = Arc::new(Ring::of_items_taking(none_is_called_for, 3));
+        let takers = [taker_of(2, &ring), taker_of(1, &ring)];
+        for item in 1..=3 {
+            ring.push(item).unwrap();
+        }
+        assert_eq!(sum_of(takers), 6);
+    });
+}
+
+/// One item is left to whoever is awake, and two are called for: by a wake that comes while the sleeper on watch looks.
+#[test]
+fn wake_that_comes_while_the_watch_looks_is_not_lost() {
+    let two_are_called_for = Duration::from_micros(30);
+    explore(move || {
+        let ring = Arc::new(Ring::of_items_taking(two_are_called_for, 3));
+        let takers = [taker_of(2, &ring), taker_of(1, &ring)];
+        ring.push_all(&mut vec![1, 2]);
+        ring.push(3).unwrap();
+        assert_eq!(sum_of(takers), 6);
+    });
+}
+
+/// Takes so many, and leaves.
+fn taker_of(count: usize, ring: &Arc<Ring<u32>>) -> JoinHandle<u32> {
+    let ring = ring.clone();
+    thread::spawn(move || {
+        let mut taker = ring.taker();
+        (0..count).map(|_| taker.take().unwrap()).sum()
+    })
+}
+
+fn sum_of(takers: [JoinHandle<u32>; 2]) -> u32 {
+    takers.into_iter().map(|taker| taker.join().unwrap()).sum()
 }

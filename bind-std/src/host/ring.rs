@@ -73,6 +73,13 @@ impl<T> Ring<T> {
         }
     }
 
+    /// The same, where each item is known to take that long, and a sleeper to be relied on: for loom, which knows no time.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn of_items_taking(each: Duration, capacity: usize) -> Self {
+        Self { trust: Trust::in_items_taking(each), ..Self::new(capacity) }
+    }
+
     /// Puts `item` in, and sees to it that somebody comes for it. Never waits.
     ///
     /// # Errors
@@ -153,7 +160,7 @@ impl<T> Ring<T> {
         let bed = self.lock();
         if self.sleepers.load(Ordering::Relaxed) == 0 {
             // They came by themselves, and look before they sleep again.
-            self.waking.store(false, Ordering::SeqCst);
+            self.waking.swap(false, Ordering::SeqCst);
             return;
         }
         drop(bed);
@@ -186,7 +193,7 @@ impl<T> Ring<T> {
         }
         // Both within the lock, where `call` looks: a sleeper that it counts is asleep.
         self.sleepers.fetch_sub(1, Ordering::SeqCst);
-        self.waking.store(false, Ordering::SeqCst);
+        self.waking.swap(false, Ordering::SeqCst);
         drop(bed);
         // Said before the ring is looked into again.
         fence(Ordering::SeqCst);
@@ -197,11 +204,11 @@ impl<T> Ring<T> {
     }
 
     /// Sleeps on watch, until it is woken or steps in; once nobody relies on it any more it just sleeps.
-    fn watch<'a>(&self, mut bed: MutexGuard<'a, ()>) -> MutexGuard<'a, ()> {
+    fn watch<'a>(&'a self, mut bed: MutexGuard<'a, ()>) -> MutexGuard<'a, ()> {
         loop {
             let before = self.taken.load(Ordering::Relaxed);
             let is_tick;
-            (bed, is_tick) = self.bell.wait_for(bed, WATCH);
+            (bed, is_tick) = self.bell.wait_for(&self.bed, bed, WATCH);
             let lies = !self.queue.is_empty();
             // A wake that was sent while it was not asleep, but here, reached nobody.
             if !is_tick || self.waking.load(Ordering::SeqCst) {

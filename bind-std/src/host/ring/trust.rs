@@ -8,8 +8,8 @@
 //! ```
 //!
 //! An item may take longer than those before it, and what was left to the thread that has it would lie for as long. So
-//! work is left to others only while one of the sleepers is on watch. Whoever relies on it says so before it asks for the
-//! watch, and the watch looks for that after it has stood down: of the two, one sees the other.
+//! work is left to others only while one of the sleepers is on watch. What is left is in the ring before the watch is asked
+//! for, and the watch looks into the ring once more after it has stood down: of the two, one sees the other.
 
 use std::time::{Duration, Instant};
 
@@ -48,21 +48,33 @@ impl Trust {
         }
     }
 
-    /// Whether `waiting` items may be left to those `awake`: they will soon be through with them, and somebody watches.
+    /// What it comes to know otherwise, for loom.
+    #[cfg(loom)]
+    pub(super) fn in_items_taking(each: Duration) -> Self {
+        Self { typical: AtomicU64::new(nanos(each)), relied_on: AtomicBool::new(true), ..Self::new() }
+    }
+
+    /// Whether `waiting` items may be left to those `awake`: they will soon be through with them, and somebody watches. A fence
+    /// lies between having put them in and asking.
     pub(super) fn suffices(&self, waiting: usize, awake: usize) -> bool {
         let at_work = awake.saturating_sub(self.stuck.load(Ordering::Relaxed)) as u64;
         let work = self.typical.load(Ordering::Relaxed).saturating_mul(waiting as u64);
         if at_work == 0 || work > at_work.saturating_mul(nanos(WORTH_A_WAKE)) {
             return false;
         }
-        self.relied_on.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        if !self.relied_on.load(Ordering::Relaxed) {
+            self.relied_on.store(true, Ordering::Relaxed);
+        }
         self.watched.load(Ordering::SeqCst)
     }
 
     /// An item that was taken at `began` is done with. Longer ones are believed sooner than shorter ones: to wake somebody for
     /// nothing costs less than to leave work lying.
     pub(super) fn learn(&self, began: Instant, now: Instant) {
+        if cfg!(loom) {
+            // What is played twice must come out alike.
+            return;
+        }
         let took = nanos(now.saturating_duration_since(began));
         let typical = self.typical.load(Ordering::Relaxed);
         let learnt =
@@ -76,7 +88,7 @@ impl Trust {
 
     /// Whether a thread that goes to sleep is to be on watch: then it is, and is to [leave](Self::leave_watch) it.
     pub(super) fn takes_watch(&self) -> bool {
-        self.relied_on.load(Ordering::SeqCst) && !self.watched.swap(true, Ordering::SeqCst)
+        self.relied_on.load(Ordering::Relaxed) && !self.watched.swap(true, Ordering::SeqCst)
     }
 
     /// Nobody is on watch from here on.
@@ -84,18 +96,15 @@ impl Trust {
         self.watched.store(false, Ordering::SeqCst);
     }
 
-    /// Ends the watch if nobody relied on it since it was last asked, and says whether it did.
+    /// Ends the watch if nobody relied on it since it was last asked, and says whether it did: then the ring is to be looked
+    /// into once more.
     pub(super) fn stands_down(&self) -> bool {
-        if self.relied_on.swap(false, Ordering::SeqCst) {
+        if self.relied_on.swap(false, Ordering::Relaxed) {
             return false;
         }
         self.leave_watch();
         fence(Ordering::SeqCst);
-        let is_over = !self.relied_on.load(Ordering::SeqCst);
-        if !is_over {
-            self.watched.store(true, Ordering::SeqCst);
-        }
-        is_over
+        true
     }
 
     /// Those who are `awake` took nothing for a tick, though something waits: they have what takes long, and nothing more is
