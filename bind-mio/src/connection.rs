@@ -44,27 +44,18 @@ impl Connection {
         waker: &Waker,
         exec: &mut dyn FnMut(Job) -> Result<(), Job>,
     ) -> Progress {
+        let Self { driven, socket, .. } = self;
         let read_bytes = workspace.scratch.capacity();
-        let turned = catch_unwind(AssertUnwindSafe(|| self.take_turn(host, workspace, now, waker, exec)));
+        let budget = Budget::default();
+        let turned = catch_unwind(AssertUnwindSafe(|| {
+            let Workspace { scratch, pool, dates, .. } = &mut *workspace;
+            let mut turn = Turn::new(now, dates, waker, pool);
+            driven.turn(host.stop(), &mut SocketWire(socket), scratch, &mut turn, exec, budget)
+        }));
         turned.unwrap_or_else(|_| {
             *workspace = Workspace::new(read_bytes);
             Progress::Finished(CloseReason::Aborted(AbortReason::Driver))
         })
-    }
-
-    fn take_turn(
-        &mut self,
-        host: &Host,
-        workspace: &mut Workspace,
-        now: Instant,
-        waker: &Waker,
-        exec: &mut dyn FnMut(Job) -> Result<(), Job>,
-    ) -> Progress {
-        let Self { driven, socket, .. } = self;
-        let Workspace { scratch, pool, dates, .. } = workspace;
-        let mut turn = Turn::new(now, dates, waker, pool);
-        let budget = Budget::default();
-        driven.turn(host.stop(), &mut SocketWire(socket), scratch, &mut turn, exec, budget)
     }
 
     /// Closes it, for that reason.
