@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use anabranch_core::drive::{Budget, Driven, Progress, Readiness};
 use anabranch_core::{AbortReason, CloseReason, Flow, Instant, Job, Turn};
+use anabranch_std::Connection as Accepted;
 use anabranch_std::host::{Host, Permit, Workspace};
 use socket2::Socket;
 
@@ -22,11 +23,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(flow: Box<dyn Flow>, socket: Socket, permit: Permit) -> Self {
+    pub(crate) fn new(flow: Box<dyn Flow>, accepted: Accepted, permit: Permit) -> Self {
         let mut readiness = Readiness::ready();
-        // What has come is reported by the first event, and not asked for by a read that may be for nothing.
-        readiness.readable = false;
-        Self { driven: Driven::new(flow, readiness), socket, permit }
+        // Otherwise what comes is reported by the first event, and not asked for by a read that may be for nothing.
+        readiness.readable = accepted.has_input;
+        Self { driven: Driven::new(flow, readiness), socket: accepted.socket, permit }
     }
 
     pub(crate) const fn socket(&self) -> &Socket {

@@ -352,22 +352,34 @@ impl Reactor {
         }
     }
 
-    /// Takes a connection up, and gives it a first turn: it may be the one to speak first.
+    /// Takes a connection up. It has a first turn at once, unless all that its flow waits for is a peer that has not spoken.
     fn welcome(&mut self, admitted: Admitted) {
         let (host, now, listener) = (self.host.clone(), self.now, admitted.listener());
         // A protocol that panics costs this connection only.
         let connected = catch_unwind(AssertUnwindSafe(|| admitted.connect(now)));
         let Ok(Some((flow, connection, permit))) = connected else { return };
-        let connection = Connection::new(flow, connection.socket, permit);
+        let has_input = connection.has_input;
+        let connection = Connection::new(flow, connection, permit);
+        let rests = !has_input && self.stop == Stop::Running && connection.driven.outlook().rests;
         let fd = connection.socket().as_raw_fd();
         let place = self.slots.insert(Slot { state: State::Here(connection), own: None });
+        // What has come in full may be answered, and the connection closed, without the poll ever knowing of it.
+        let turned =
+            if has_input && matches!(self.hands, Hands::Own) { self.take_turns(place) } else { None };
+        if let Some(Progress::Finished(reason)) = turned {
+            return self.close(place, reason);
+        }
         let token = self.slots.token(place);
         if self.poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE).is_err() {
             // Out of something, like accept(2) may be.
             drop(self.slots.remove(place));
             return host.accept_failed_as(listener, AcceptErrorKind::Exhausted);
         }
-        self.serve(place);
+        match turned {
+            Some(progress) => self.settle(place, progress),
+            None if rests => self.wait(place),
+            None => self.serve(place),
+        }
     }
 
     fn handle_due(&mut self, place: Place) {
@@ -414,21 +426,27 @@ impl Reactor {
     }
 
     fn turn(&mut self, place: Place) {
+        if let Some(progress) = self.take_turns(place) {
+            self.settle(place, progress);
+        }
+    }
+
+    /// A turn, and others if the application has more for it in mid-turn. Says how the last one ended.
+    fn take_turns(&mut self, place: Place) -> Option<Progress> {
         // However long the handlers before it took: its deadlines count from now.
         self.look_at_the_clock();
         if self.gathering.is_some_and(|since| self.now - since > GATHERING) {
             self.call();
         }
         let Self { host, workspace, slots, common, now, gathering, .. } = self;
-        let Some(slot) = slots.get_mut(place) else { return };
-        let State::Here(connection) = &mut slot.state else { return };
+        let slot = slots.get_mut(place)?;
+        let State::Here(connection) = &mut slot.state else { return None };
         let mut put = |job| {
             gathering.get_or_insert(*now);
             host.put(job)
         };
-        let mut progress = Progress::Again;
         for _ in 0..TURNS_IN_A_ROW {
-            let is_woken;
+            let (progress, is_woken);
             if let Some(own) = &slot.own {
                 own.state().begin();
                 progress = connection.turn(host, workspace, *now, own.waker(), &mut put);
@@ -438,11 +456,10 @@ impl Reactor {
                 is_woken = common.was_woken();
             }
             if progress != Progress::Blocked || !is_woken {
-                return self.settle(place, progress);
+                return Some(progress);
             }
-            progress = Progress::Again;
         }
-        self.settle(place, progress);
+        Some(Progress::Again)
     }
 
     fn hand_over(&mut self, place: Place) {

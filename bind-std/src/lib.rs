@@ -58,6 +58,7 @@
 mod config;
 mod connection;
 mod crew;
+mod defer_accept;
 mod eventfd;
 mod events;
 mod handle;

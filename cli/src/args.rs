@@ -87,6 +87,10 @@ pub struct ServeArguments {
     /// Port to listen on; 0 picks a free one
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
+    /// How long a connection is left to the kernel while its client has sent nothing (Linux; in whole seconds): cheaper where
+    /// most connections serve one request; limits, deadlines and a drain know nothing of it meanwhile. 0: not at all
+    #[arg(long, value_name = "TIME", default_value_t = Delay(Duration::ZERO))]
+    pub defer_accept: Delay,
     /// Workers of models `pool` and `reactor-pool` [default: two for each processor], loops of `multi-reactor`, network
     /// threads of `staged`, workers of `tokio`, threads of `tokio-local` and `smol` [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = thread_count)]

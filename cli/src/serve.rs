@@ -62,6 +62,7 @@ pub fn run(arguments: &ServeArguments) -> Result<ExitCode, ServeError> {
     let files = config.model.files_a_connection();
     open_files::make_room("--max-connections", arguments.limits.max_connections.0, files)?;
     let mut options = ListenOptions::default();
+    options.defer_accept = arguments.defer_accept.0;
     if config.model.shares_port() {
         options.reuse_port = Reuse::Allowed;
     }

@@ -56,6 +56,7 @@ static TARGETS: &[Target] = &[
     target("stream", "multi-reactor", metric::CPU, Most(1.0, BestPeer)),
     target("stream", "multi-reactor", metric::CPU, Most(1.08, RAW)),
     target("close", "multi-reactor", metric::CPU, Most(1.0, RAW)),
+    target("close", "multi-reactor-deferring", metric::CPU, Most(1.0, RAW)),
     target("close", "multi-reactor", metric::CALLS, Most(6.5, Number)),
     target("rate", "multi-reactor", metric::P50, Most(1.0, BestPeer)),
     target("rate", "multi-reactor", metric::P99, Most(1.0, BestPeer)),

@@ -102,7 +102,7 @@ impl Pool {
         self.taken.fetch_add(1, Ordering::AcqRel);
         {
             let mut inside = entry.open();
-            inside.connection = Some(Connection::new(flow, connection.socket, permit));
+            inside.connection = Some(Connection::new(flow, connection, permit));
             inside.armed = Armed::Never;
         }
         self.want(number);

@@ -48,6 +48,7 @@ pub const KEYS: &[Key] = &[
     key("", "protocol", Kind::Choice, &["protocol"]),
     key("", "bind", Kind::Address, &["bind"]),
     key("", "port", Kind::Port, &["port"]),
+    key("", "defer_accept", Kind::Delay, &["defer-accept"]),
     key("", "threads", Kind::Count, &["threads"]),
     key("", "queue", Kind::Count, &["queue"]),
     key("", "acceptors", Kind::Count, &["acceptors"]),

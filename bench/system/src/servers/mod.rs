@@ -83,6 +83,13 @@ pub static ENGINES: &[Engine] = &[
     within("reactor", "ours: one event loop", Kind::Ours, ONE_LOOP, ours::reactor),
     within("multi-reactor", "ours: a loop a thread, nothing shared", Kind::Ours, OURS, ours::multi_reactor),
     within(
+        "multi-reactor-deferring",
+        "ours: the same, where the kernel gives a connection out with its first bytes",
+        Kind::Ours,
+        &[Close, Scale],
+        ours::multi_reactor_deferring,
+    ),
+    within(
         "reactor-pool",
         "ours: one loop that waits, workers that handle",
         Kind::Ours,

@@ -36,7 +36,18 @@ pub(super) fn multi_reactor(place: &Place) -> io::Result<()> {
 
 /// The same model with another service.
 pub(super) fn multi_reactor_of(place: &Place, service: impl Service) -> io::Result<()> {
-    serve_with(Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }, place, service)
+    serve_with(loops(place), listen_options(), place, service)
+}
+
+/// The same model with another listener.
+pub(super) fn multi_reactor_deferring(place: &Place) -> io::Result<()> {
+    let mut options = listen_options();
+    options.defer_accept = Duration::from_secs(1);
+    serve_with(loops(place), options, place, service())
+}
+
+fn loops(place: &Place) -> Mio {
+    Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }
 }
 
 pub(super) fn reactor_pool(place: &Place) -> io::Result<()> {
@@ -53,7 +64,7 @@ pub(super) fn tokio(place: &Place) -> io::Result<()> {
 
 /// The same model with another service.
 pub(super) fn tokio_of(place: &Place, service: impl Service) -> io::Result<()> {
-    serve_with(Tokio::Tokio { workers: threads_of(place) }, place, service)
+    serve_with(Tokio::Tokio { workers: threads_of(place) }, listen_options(), place, service)
 }
 
 pub(super) fn tokio_local(place: &Place) -> io::Result<()> {
@@ -82,11 +93,17 @@ fn threads_of(place: &Place) -> NonZeroUsize {
 }
 
 fn serve(model: impl Binding, place: &Place) -> io::Result<()> {
-    serve_with(model, place, service())
+    serve_with(model, listen_options(), place, service())
 }
 
-fn serve_with(model: impl Binding, place: &Place, service: impl Service) -> io::Result<()> {
-    anabranch_std::serve(&config(model), [listener(place)?], service)?.wait();
+fn serve_with(
+    model: impl Binding,
+    options: ListenOptions,
+    place: &Place,
+    service: impl Service,
+) -> io::Result<()> {
+    let listener = Listener::bind_with(place.address(), &options)?;
+    anabranch_std::serve(&config(model), [listener], service)?.wait();
     Ok(())
 }
 
@@ -101,11 +118,11 @@ fn config<M>(model: M) -> Config<M> {
 
 const WORK_LANE: Lane = Lane("work");
 
-fn listener(place: &Place) -> io::Result<Listener> {
+fn listen_options() -> ListenOptions {
     let mut options = ListenOptions::default();
     options.backlog = 4096;
     options.reuse_port = Reuse::Allowed;
-    Ok(Listener::bind_with(place.address(), &options)?)
+    options
 }
 
 fn service() -> impl Service {
