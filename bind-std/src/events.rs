@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anabranch_core::lifecycle::{Event, EventKind};
+use anabranch_core::lifecycle::{Event, EventKind, Server};
 
 /// A server's events, as one listener takes them. From [`Handle::events`](crate::Handle::events).
 ///
@@ -36,9 +36,9 @@ struct State {
 }
 
 impl Events {
-    fn new(capacity: usize) -> Self {
-        let capacity = capacity.max(1);
-        Self { ring: Arc::new(Ring { state: Mutex::default(), arrived: Condvar::new(), capacity }) }
+    fn new(capacity: usize, lost: u64) -> Self {
+        let state = Mutex::new(State { lost, ..State::default() });
+        Self { ring: Arc::new(Ring { state, arrived: Condvar::new(), capacity: capacity.max(1) }) }
     }
 
     /// Only those that `is_wanted`: the others do not wait here, and wake nobody.
@@ -135,101 +135,121 @@ impl Ring {
     }
 }
 
-/// Tells every listener. The first one is there before the server starts, so that whoever asks for it right after the
-/// start misses nothing.
+/// Tells every listener what the lifecycle recorded. Until there is one that is left where it is, where as much is kept: so
+/// whoever asks first misses nothing, and a server that nobody listens to spends nothing on being heard.
 #[derive(Debug)]
 pub(crate) struct Hub {
     capacity: usize,
-    state: Mutex<HubState>,
-}
-
-#[derive(Debug)]
-struct HubState {
-    first: Option<Events>,
-    rings: Vec<Weak<Ring>>,
-    closed: bool,
+    rings: Vec<Arc<Ring>>,
+    is_heard: bool,
+    is_closed: bool,
 }
 
 impl Hub {
-    pub(crate) fn new(capacity: usize) -> Self {
-        let first = Events::new(capacity);
-        let rings = vec![Arc::downgrade(&first.ring)];
-        Self { capacity, state: Mutex::new(HubState { first: Some(first), rings, closed: false }) }
+    pub(crate) const fn new(capacity: usize) -> Self {
+        Self { capacity, rings: Vec::new(), is_heard: false, is_closed: false }
     }
 
-    pub(crate) fn subscribe(&self) -> Events {
-        let mut state = self.lock();
-        if let Some(first) = state.first.take() {
-            return first;
-        }
-        let events = Events::new(self.capacity);
-        if state.closed {
-            events.ring.close();
-        } else {
-            state.rings.push(Arc::downgrade(&events.ring));
+    pub(crate) fn subscribe(&mut self, server: &mut Server) -> Events {
+        let lost = if self.is_heard { 0 } else { server.counters().events_lost };
+        let events = Events::new(self.capacity, lost);
+        self.rings.push(events.ring.clone());
+        self.is_heard = true;
+        self.tell(server);
+        if self.is_closed {
+            self.close();
         }
         events
     }
 
-    pub(crate) fn tell(&self, event: Event) {
-        self.lock().rings.retain(|ring| ring.upgrade().map(|ring| ring.push(event)).is_some());
-    }
-
-    pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        for ring in state.rings.drain(..) {
-            if let Some(ring) = ring.upgrade() {
-                ring.close();
-            }
+    /// Tells what was recorded since it was last called.
+    pub(crate) fn tell(&mut self, server: &mut Server) {
+        if !self.is_heard {
+            return;
+        }
+        while let Some(event) = server.poll_event() {
+            // A listener that is gone has left its ring to this alone.
+            self.rings.retain(|ring| Arc::strong_count(ring) > 1);
+            self.rings.iter().for_each(|ring| ring.push(event));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HubState> {
-        // Nothing under this lock can panic half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing more will be recorded.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
+        self.rings.drain(..).for_each(|ring| ring.close());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anabranch_core::Instant;
+    use anabranch_core::lifecycle::ServerConfig;
 
-    fn event(nanos: u64) -> Event {
-        Event { at: anabranch_core::Instant::from_nanos(nanos), kind: EventKind::Resumed }
+    const SUSPENDED: EventKind = EventKind::Suspended;
+    const RESUMED: EventKind = EventKind::Resumed;
+
+    /// A server whose events are those of being suspended and resumed, and its hub.
+    fn server(max_events: usize) -> (Server, Hub) {
+        let mut config = ServerConfig::default();
+        config.max_events = max_events;
+        (Server::new(config), Hub::new(max_events))
+    }
+
+    fn suspend_and_resume(server: &mut Server, hub: &mut Hub) {
+        server.suspend(Instant::ORIGIN);
+        server.resume(Instant::ORIGIN);
+        hub.tell(server);
+    }
+
+    fn kinds(events: Events) -> Vec<EventKind> {
+        events.map(|event| event.kind).collect()
     }
 
     #[test]
     fn first_listener_hears_what_came_before_it() {
-        let hub = Hub::new(8);
-        hub.tell(event(1));
-        let (first, second) = (hub.subscribe(), hub.subscribe());
-        hub.tell(event(2));
+        let (mut server, mut hub) = server(8);
+        suspend_and_resume(&mut server, &mut hub);
+        let (first, second) = (hub.subscribe(&mut server), hub.subscribe(&mut server));
+        suspend_and_resume(&mut server, &mut hub);
         hub.close();
-        assert_eq!(first.map(|event| event.at.as_nanos()).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(second.map(|event| event.at.as_nanos()).collect::<Vec<_>>(), [2]);
-        assert_eq!(hub.subscribe().count(), 0);
+        assert_eq!(kinds(first), [SUSPENDED, RESUMED, SUSPENDED, RESUMED]);
+        assert_eq!(kinds(second), [SUSPENDED, RESUMED]);
+        assert_eq!(hub.subscribe(&mut server).count(), 0);
+    }
+
+    #[test]
+    fn listener_that_comes_after_the_end_hears_it_if_it_is_the_first() {
+        let (mut server, mut hub) = server(8);
+        suspend_and_resume(&mut server, &mut hub);
+        hub.close();
+        assert_eq!(kinds(hub.subscribe(&mut server)), [SUSPENDED, RESUMED]);
     }
 
     #[test]
     fn listener_hears_only_what_it_wants_from_the_beginning_on() {
-        let hub = Hub::new(8);
-        hub.tell(event(1));
-        let events = hub.subscribe().only(|kind| *kind != EventKind::Resumed);
-        hub.tell(event(2));
-        hub.tell(Event { at: anabranch_core::Instant::from_nanos(3), kind: EventKind::Suspended });
+        let (mut server, mut hub) = server(8);
+        suspend_and_resume(&mut server, &mut hub);
+        let events = hub.subscribe(&mut server).only(|kind| *kind != RESUMED);
+        suspend_and_resume(&mut server, &mut hub);
         hub.close();
-        assert_eq!(events.map(|event| event.at.as_nanos()).collect::<Vec<_>>(), [3]);
+        assert_eq!(kinds(events), [SUSPENDED, SUSPENDED]);
     }
 
     #[test]
     fn oldest_events_are_lost_and_counted_when_nobody_takes_them() {
-        let hub = Hub::new(2);
-        (1..=5).for_each(|nanos| hub.tell(event(nanos)));
-        let events = hub.subscribe();
+        let (mut server, mut hub) = server(2);
+        // Before anybody listened, and after.
+        suspend_and_resume(&mut server, &mut hub);
+        suspend_and_resume(&mut server, &mut hub);
+        let events = hub.subscribe(&mut server);
+        assert_eq!(events.lost(), 2);
+        server.suspend(Instant::ORIGIN);
+        hub.tell(&mut server);
         assert_eq!(events.lost(), 3);
-        assert_eq!(events.try_next(), Some(event(4)));
-        assert_eq!(events.next_timeout(Duration::from_millis(1)), Some(event(5)));
+        assert_eq!(events.try_next().map(|event| event.kind), Some(RESUMED));
+        assert_eq!(events.next_timeout(Duration::from_millis(1)).map(|event| event.kind), Some(SUSPENDED));
         assert_eq!(events.next_timeout(Duration::from_millis(1)), None);
     }
 }

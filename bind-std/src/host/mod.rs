@@ -74,7 +74,6 @@ pub trait Bell: Send + Sync {
 pub struct Host {
     clock: Clock,
     stop: StopState,
-    hub: Hub,
     crew: Arc<Crew>,
     lanes: Lanes,
     protocol: Box<dyn Protocol>,
@@ -85,6 +84,7 @@ pub struct Host {
 
 struct State {
     server: Server,
+    hub: Hub,
     bells: Vec<Arc<dyn Bell>>,
     /// The lifecycle said so.
     stopped: bool,
@@ -115,13 +115,13 @@ impl Host {
         Self {
             clock: Clock::start(),
             stop: StopState::default(),
-            hub: Hub::new(config.server.max_events),
             lanes: Lanes::new(&config.lanes, crew.clone()),
             crew,
             protocol,
             patience: config.patience,
             state: Mutex::new(State {
                 server: Server::new(config.server.clone()),
+                hub: Hub::new(config.server.max_events),
                 bells: Vec::new(),
                 stopped: false,
                 give_up: None,
@@ -243,7 +243,8 @@ impl Host {
     }
 
     pub(crate) fn subscribe(&self) -> crate::events::Events {
-        self.hub.subscribe()
+        let State { server, hub, .. } = &mut *self.lock();
+        hub.subscribe(server)
     }
 
     pub(crate) fn thread_name(&self, role: &str) -> String {
@@ -296,8 +297,8 @@ impl Host {
 
         self.lanes.close();
         let left_behind = self.crew.wait(if given_up { Duration::ZERO } else { self.patience });
-        self.hub.close();
         let mut state = self.lock();
+        state.hub.close();
         state.summary = Some(Summary {
             counters: *state.server.counters(),
             aborted: self.abort_reason(),
@@ -358,9 +359,7 @@ impl Host {
             // Whoever is rung looks the state up, which is set by now.
             state.bells.iter().for_each(|bell| bell.ring(self.stop.get()));
         }
-        while let Some(event) = state.server.poll_event() {
-            self.hub.tell(event);
-        }
+        state.hub.tell(&mut state.server);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
