@@ -24,6 +24,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use anabranch_core::drive::{Progress, Readiness};
@@ -151,6 +152,10 @@ const FIRST_DOOR: usize = RESERVED + 1;
 /// So long work for others is gathered at most before they are called: about what it costs to wake one of them.
 const GATHERING: Duration = Duration::from_micros(30);
 
+/// Workers that are busy for so long are worth a pause, which is so long at most: nobody notices who waits for an answer.
+const WORTH_A_PAUSE: Duration = Duration::from_micros(10);
+const PAUSE: Duration = Duration::from_micros(100);
+
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
 
@@ -207,6 +212,7 @@ impl Reactor {
             }
             if !self.gathers(&mut events) {
                 self.call();
+                self.pause();
                 self.sleep(&mut events);
             }
             self.look_at_the_clock();
@@ -248,6 +254,17 @@ impl Reactor {
         if self.gathering.take().is_some() {
             self.send();
             self.host.call_lanes();
+        }
+    }
+
+    /// Leaves the workers alone while they have enough to do: what came meanwhile would wait behind that, and each time that
+    /// the loop is woken for some of it costs a switch or two.
+    fn pause(&self) {
+        if let Hands::Workers(ring) = &self.hands {
+            let backlog = ring.backlog();
+            if backlog >= WORTH_A_PAUSE {
+                thread::sleep(backlog.min(PAUSE));
+            }
         }
     }
 

@@ -50,8 +50,10 @@ fn loops(place: &Place) -> Mio {
     Mio::MultiReactor { loops: threads_of(place), pinning: Pinning::Free }
 }
 
+/// Its slow path is its only one: each request is handed to a worker, and the handler runs there.
 pub(super) fn reactor_pool(place: &Place) -> io::Result<()> {
-    serve(Mio::ReactorPool { workers: threads_of(place) }, place)
+    let model = Mio::ReactorPool { workers: threads_of(place) };
+    serve_with(model, listen_options(), place, service_with(|| hello().into()))
 }
 
 pub(super) fn staged(place: &Place) -> io::Result<()> {
@@ -126,13 +128,18 @@ fn listen_options() -> ListenOptions {
 }
 
 fn service() -> impl Service {
-    service_fn(|request: &mut Request, _: &mut Context<'_>| -> Outcome {
+    service_with(|| Outcome::defer(Lane::DEFAULT, |_| hello()))
+}
+
+/// The same, with another way of answering what belongs on the slow path.
+fn service_with(slow: impl Fn() -> Outcome + Send + Sync + 'static) -> impl Service {
+    service_fn(move |request: &mut Request, _: &mut Context<'_>| -> Outcome {
         match request.path() {
             "/plaintext" => hello().into(),
             "/echo" => {
                 Outcome::stream(|_, incoming, _| Response::typed("application/octet-stream", incoming))
             }
-            "/deferred" => Outcome::defer(Lane::DEFAULT, |_| hello()),
+            "/deferred" => slow(),
             "/work" => Outcome::defer(WORK_LANE, |_| {
                 thread::sleep(Duration::from_micros(WORK));
                 hello()
