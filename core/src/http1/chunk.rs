@@ -228,6 +228,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_of_a_chunk_is_known_while_its_data_comes() {
+        let mut decoder = ChunkDecoder::default();
+        let mut input = BytesMut::from(&b"1"[..]);
+        let mut left = |more: &[u8]| {
+            input.extend_from_slice(more);
+            while let Decoded::Data(_) = decoder.decode(&mut input, &Limits::default()).unwrap() {}
+            decoder.bytes_left()
+        };
+        assert_eq!(
+            [left(b""), left(b"0\r"), left(b"\n"), left(b"hello"), left(b", world!!!!")],
+            [0, 0, 16, 11, 0]
+        );
+        assert_eq!([left(b"\r\n"), left(b"2\r\nh"), left(b"i"), left(b"\r\n0\r\n")], [0, 1, 0, 0]);
+    }
+
+    #[test]
     fn malformed_chunks_are_refused_however_cut() {
         use ChunkFault::{DataEnd, Extension, LineEnd, Overflow, Size};
         for (bytes, fault) in [

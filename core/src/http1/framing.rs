@@ -513,6 +513,9 @@ mod tests {
         assert!(!offers(""));
         assert!(!offers(" ,\t,"));
         assert!(offers(", x"));
+        // Nor is any other field of that length.
+        let fields = [("Host", "a"), ("Connection", "upgrade"), ("Unicorn", "x")];
+        assert!(!facts(Version::HTTP_11, &fields).unwrap().offers_upgrade);
     }
 
     #[test]
