@@ -14,8 +14,10 @@
 //! ```
 //!
 //! Sockets are registered once, edge-triggered: a connection costs one epoll_ctl(2) in its life, and another if ever its peer
-//! does not take what it is sent. What an edge said is kept in its [`Readiness`] until a turn has used it up; a flow that yields is not read, and its peer is
-//! held up by its own window. Nothing on the way of a request takes a lock.
+//! does not take what it is sent; none at all if it was accepted with its first bytes and is over in its first turn. What an edge
+//! said is kept in its [`Readiness`] until a turn has used it up; a flow that yields is not read, and its peer is held up by its
+//! own window. Nothing on the way of a request takes a lock. Where workers take the turns, the loop pauses while they have enough to
+//! do.
 //!
 //! [`Readiness`]: anabranch_core::drive::Readiness
 
@@ -152,9 +154,11 @@ const FIRST_DOOR: usize = RESERVED + 1;
 /// So long work for others is gathered at most before they are called: about what it costs to wake one of them.
 const GATHERING: Duration = Duration::from_micros(30);
 
-/// Workers that are busy for so long are worth a pause, which is so long at most: nobody notices who waits for an answer.
+/// The loop pauses while its workers are busy for so long at least: about what it costs to be woken in the meantime.
 const WORTH_A_PAUSE: Duration = Duration::from_micros(10);
-const PAUSE: Duration = Duration::from_micros(100);
+
+/// So long a pause is at most: who waits for a deadline, or for a connection to be accepted, does not notice.
+const LONGEST_PAUSE: Duration = Duration::from_micros(100);
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -263,7 +267,7 @@ impl Reactor {
         if let Hands::Workers(ring) = &self.hands {
             let backlog = ring.backlog();
             if backlog >= WORTH_A_PAUSE {
-                thread::sleep(backlog.min(PAUSE));
+                thread::sleep(backlog.min(LONGEST_PAUSE));
             }
         }
     }

@@ -37,7 +37,7 @@ pub struct Ring<T> {
     /// How many threads take from it, and how many of them are asleep or about to be.
     takers: AtomicUsize,
     sleepers: AtomicUsize,
-    /// One of them is being woken and has not come yet.
+    /// One of them is being woken and has not come yet. Exchanged and never just stored: all agree on the order of exchanges.
     waking: AtomicBool,
     /// Items taken so far, as the watch compares it.
     taken: AtomicUsize,
