@@ -89,6 +89,20 @@ fn wake_that_comes_while_the_watch_looks_is_not_lost() {
     });
 }
 
+#[test]
+fn close_reaches_the_watch_while_it_looks() {
+    let none_is_called_for = Duration::ZERO;
+    explore(move || {
+        let ring = Arc::new(Ring::<u32>::of_items_taking(none_is_called_for, 1));
+        let takers = [(); 2].map(|()| {
+            let ring = ring.clone();
+            thread::spawn(move || ring.taker().take())
+        });
+        ring.close();
+        assert_eq!(takers.map(|taker| taker.join().unwrap()), [None, None]);
+    });
+}
+
 /// Takes so many, and leaves.
 fn taker_of(count: usize, ring: &Arc<Ring<u32>>) -> JoinHandle<u32> {
     let ring = ring.clone();

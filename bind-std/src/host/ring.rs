@@ -217,8 +217,9 @@ impl<T> Ring<T> {
             let is_tick;
             (bed, is_tick) = self.bell.wait_for(&self.bed, bed, WATCH);
             let lies = !self.queue.is_empty();
-            // A wake that was sent while it was not asleep, but here, reached nobody.
-            if !is_tick || self.waking.load(Ordering::SeqCst) {
+            // What was sent while it was not asleep, but here, reached nobody.
+            let is_called = self.waking.load(Ordering::SeqCst) || self.closed.load(Ordering::SeqCst);
+            if !is_tick || is_called {
                 self.trust.leave_watch();
                 return bed;
             }
