@@ -44,8 +44,10 @@ impl PollWire for SocketWire {
     ) -> Poll<io::Result<usize>> {
         loop {
             if self.is_empty {
-                ready!(self.socket.poll_readable(context))?;
+                // Whoever comes back tries first, and does not ask whether it may: the reactor takes an event that came in the
+                // round in which it was waited for as one that may be stale, and has it waited for again, and again.
                 self.is_empty = false;
+                ready!(self.socket.poll_readable(context))?;
             }
             match receive(self.socket.get_ref(), into, max, RecvFlags::DONTWAIT) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_empty = true,
@@ -132,5 +134,47 @@ impl Alarm for TimerAlarm {
 
     fn poll_ring(&mut self, context: &mut Context<'_>) -> Poll<()> {
         std::pin::Pin::new(&mut self.timer).poll(context).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{Future, poll_fn};
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// The reactor is another thread here, as it is wherever tasks run on threads of their own.
+    #[test]
+    fn read_that_waits_is_woken_once_for_what_comes() {
+        const MESSAGES: usize = 2_000;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Socket::from(listener.accept().unwrap().0);
+        socket.set_nonblocking(true).unwrap();
+        let mut wire = SocketWire { socket: Async::new_nonblocking(socket).unwrap(), is_empty: true };
+
+        let polls = AtomicUsize::new(0);
+        for _ in 0..MESSAGES {
+            let mut into = BytesMut::with_capacity(64);
+            let mut read = pin!(poll_fn(|context| {
+                polls.fetch_add(1, Ordering::Relaxed);
+                wire.poll_read(context, &mut into, 64)
+            }));
+            let mut sent = false;
+            let count = futures_lite::future::block_on(poll_fn(|context| {
+                let polled = read.as_mut().poll(context);
+                if polled.is_pending() && !std::mem::replace(&mut sent, true) {
+                    peer.write_all(b"x").unwrap();
+                }
+                polled
+            }));
+            assert_eq!(count.unwrap(), 1);
+        }
+        // The one that waits, and the one that reads.
+        let polls = polls.into_inner();
+        assert!(polls <= 2 * MESSAGES + MESSAGES / 10, "{polls} polls for {MESSAGES} messages");
     }
 }
