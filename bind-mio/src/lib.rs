@@ -49,6 +49,7 @@ mod acceptors;
 mod config;
 mod connection;
 mod doors;
+mod heard;
 mod inlet;
 #[cfg(not(loom))]
 #[expect(unreachable_pub, reason = "tests/loom.rs reaches it")]

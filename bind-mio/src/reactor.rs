@@ -40,6 +40,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::connection::{Connection, TURNS_IN_A_ROW};
 use crate::doors::{Accepted, Close, Door, Doors};
+use crate::heard::{merge, note};
 use crate::inlet::Inlet;
 use crate::mailbox::Mailbox;
 use crate::table::{Place, RESERVED, Table};
@@ -582,20 +583,3 @@ impl Drop for Reactor {
 
 /// Accepted from a listener before others have their turn.
 const ACCEPTED_AT_ONCE: usize = 64;
-
-/// Keeps what an event says.
-fn note(readiness: &mut Readiness, event: &Event) {
-    let broken = event.is_error() || event.is_write_closed();
-    readiness.readable |= event.is_readable() || event.is_read_closed() || broken;
-    readiness.writable |= event.is_writable() || broken;
-    readiness.hangup |= event.is_read_closed() || broken;
-    readiness.gone |= broken;
-}
-
-/// Adds what came meanwhile to what is known.
-fn merge(readiness: &mut Readiness, events: Readiness) {
-    readiness.readable |= events.readable;
-    readiness.writable |= events.writable;
-    readiness.hangup |= events.hangup;
-    readiness.gone |= events.gone;
-}
