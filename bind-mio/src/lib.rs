@@ -49,6 +49,7 @@ mod acceptors;
 mod config;
 mod connection;
 mod doors;
+mod gathering;
 mod heard;
 mod inlet;
 #[cfg(not(loom))]

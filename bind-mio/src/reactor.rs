@@ -16,8 +16,8 @@
 //! Sockets are registered once, edge-triggered: a connection costs one epoll_ctl(2) in its life, and another if ever its peer
 //! does not take what it is sent; none at all if it was accepted with its first bytes and is over in its first turn. What an edge
 //! said is kept in its [`Readiness`] until a turn has used it up; a flow that yields is not read, and its peer is held up by its
-//! own window. Nothing on the way of a request takes a lock. Where workers take the turns, the loop pauses while they have enough to
-//! do.
+//! own window. Nothing on the way of a request takes a lock. What there is for other threads is handed over in batches: see
+//! [`gathering`](crate::gathering).
 //!
 //! [`Readiness`]: anabranch_core::drive::Readiness
 
@@ -40,6 +40,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::connection::{Connection, TURNS_IN_A_ROW};
 use crate::doors::{Accepted, Close, Door, Doors};
+use crate::gathering::{Counted, Gathering};
 use crate::heard::{merge, note};
 use crate::inlet::Inlet;
 use crate::mailbox::Mailbox;
@@ -99,8 +100,7 @@ pub(crate) struct Reactor {
     stop: Stop,
     /// What is to be done by workers.
     outbox: Vec<Work>,
-    /// Since when there is work that others are to be called for.
-    gathering: Option<Instant>,
+    gathering: Gathering,
     /// The workers are behind: what is queued waits until one of them is back.
     stalled: bool,
 }
@@ -128,6 +128,7 @@ struct Mark {
     /// In the queue.
     queued: bool,
     watched: Watched,
+    counted: Counted,
 }
 
 /// What the poll says of a connection.
@@ -151,15 +152,6 @@ enum State {
 
 const MAIL: Token = Token(RESERVED);
 const FIRST_DOOR: usize = RESERVED + 1;
-
-/// So long work for others is gathered at most before they are called: about what it costs to wake one of them.
-const GATHERING: Duration = Duration::from_micros(30);
-
-/// The loop pauses while its workers are busy for so long at least: about what it costs to be woken in the meantime.
-const WORTH_A_PAUSE: Duration = Duration::from_micros(10);
-
-/// So long a pause is at most: who waits for a deadline, or for a connection to be accepted, does not notice.
-const LONGEST_PAUSE: Duration = Duration::from_micros(100);
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -200,7 +192,7 @@ impl Reactor {
             now,
             stop: Stop::Running,
             outbox: Vec::new(),
-            gathering: None,
+            gathering: Gathering::new(now),
             stalled: false,
         })
     }
@@ -213,13 +205,10 @@ impl Reactor {
                 self.attend();
             }
             if self.doors.is_empty() && self.arrivals == Arrivals::Over && self.slots.len() == 0 {
-                return self.call();
-            }
-            if !self.gathers(&mut events) {
                 self.call();
-                self.pause();
-                self.sleep(&mut events);
+                return;
             }
+            self.wait(&mut events);
             self.look_at_the_clock();
             self.workspace.anchor_dates(self.now);
             for event in &events {
@@ -247,35 +236,47 @@ impl Reactor {
         }
     }
 
-    /// Looks whether there is more to be done, before others are called for what there is for them. Says whether there was.
-    fn gathers(&mut self, events: &mut Events) -> bool {
-        self.gathering.is_some_and(|since| self.now - since < GATHERING)
-            && self.poll.poll(events, Some(Duration::ZERO)).is_ok()
-            && !events.is_empty()
+    /// Until there is something to be done. Before it sleeps, others are called for what there is for them.
+    fn wait(&mut self, events: &mut Events) {
+        let gathers = self.gathering.goes_on(self.now);
+        if gathers && self.look(events) {
+            return;
+        }
+        if self.call()
+            && self.is_idle()
+            && let Some(pause) = self.gathering.pause(self.now)
+        {
+            if !gathers && self.look(events) {
+                return;
+            }
+            thread::sleep(pause);
+        }
+        self.sleep(events);
     }
 
-    /// Calls those who are to do what was gathered for them, all of it at once.
-    fn call(&mut self) {
-        if self.gathering.take().is_some() {
+    /// Whether there is nothing to be done before an event comes. Where the workers are behind, what is queued waits for them.
+    fn is_idle(&self) -> bool {
+        (self.queue.is_empty() || self.stalled) && !self.doors.may_have_more()
+    }
+
+    /// Whether there are events at the moment.
+    fn look(&mut self, events: &mut Events) -> bool {
+        self.poll.poll(events, Some(Duration::ZERO)).is_ok() && !events.is_empty()
+    }
+
+    /// Calls those who are to do what was gathered for them, all of it at once. Says whether there was anything.
+    fn call(&mut self) -> bool {
+        let calls = self.gathering.end(self.now);
+        if calls {
             self.send();
             self.host.call_lanes();
         }
-    }
-
-    /// Leaves the workers alone while they have enough to do: what came meanwhile would wait behind that, and each time that
-    /// the loop is woken for some of it costs a switch or two.
-    fn pause(&self) {
-        if let Hands::Workers(ring) = &self.hands {
-            let backlog = ring.backlog();
-            if backlog >= WORTH_A_PAUSE {
-                thread::sleep(backlog.min(LONGEST_PAUSE));
-            }
-        }
+        calls
     }
 
     fn sleep(&mut self, events: &mut Events) {
-        let waits = (self.queue.is_empty() || self.stalled) && !self.doors.may_have_more();
-        let until = if waits { self.timers.next().unwrap_or(Instant::NEVER) } else { Instant::ORIGIN };
+        let until =
+            if self.is_idle() { self.timers.next().unwrap_or(Instant::NEVER) } else { Instant::ORIGIN };
         let mut timeout = (until != Instant::NEVER).then(|| until - self.now);
         // Where the workers are behind, any that comes back is waited for.
         let until = if self.stalled { Instant::NEVER } else { until };
@@ -399,7 +400,7 @@ impl Reactor {
         }
         match turned {
             Some(progress) => self.settle(place, progress),
-            None if rests => self.wait(place),
+            None if rests => self.watch_over(place),
             None => self.serve(place),
         }
     }
@@ -457,16 +458,18 @@ impl Reactor {
     fn take_turns(&mut self, place: Place) -> Option<Progress> {
         // However long the handlers before it took: its deadlines count from now.
         self.look_at_the_clock();
-        if self.gathering.is_some_and(|since| self.now - since > GATHERING) {
+        if self.gathering.is_overdue(self.now) {
             self.call();
         }
         let Self { host, workspace, slots, common, now, gathering, .. } = self;
         let slot = slots.get_mut(place)?;
         let State::Here(connection) = &mut slot.state else { return None };
+        let mut puts = false;
         let mut put = |job| {
-            gathering.get_or_insert(*now);
+            puts = true;
             host.put(job)
         };
+        let mut last = Progress::Again;
         for _ in 0..TURNS_IN_A_ROW {
             let (progress, is_woken);
             if let Some(own) = &slot.own {
@@ -478,10 +481,14 @@ impl Reactor {
                 is_woken = common.was_woken();
             }
             if progress != Progress::Blocked || !is_woken {
-                return Some(progress);
+                last = progress;
+                break;
             }
         }
-        Some(Progress::Again)
+        if puts && let Some(mark) = slots.mark_mut(place) {
+            gathering.add(*now, &mut mark.counted);
+        }
+        Some(last)
     }
 
     fn hand_over(&mut self, place: Place) {
@@ -496,7 +503,9 @@ impl Reactor {
         let own = slot.own.get_or_insert_with(|| Box::new(Own::new(self.mailbox.clone(), place)));
         own.state().leave();
         self.outbox.push(Work { place, connection, own: own.share() });
-        self.gathering.get_or_insert(self.now);
+        if let Some(mark) = self.slots.mark_mut(place) {
+            self.gathering.add(self.now, &mut mark.counted);
+        }
     }
 
     /// Hands over what is to be done by workers.
@@ -518,12 +527,12 @@ impl Reactor {
         match progress {
             Progress::Finished(reason) => self.close(place, reason),
             Progress::Again => self.enqueue(place),
-            Progress::Blocked => self.wait(place),
+            Progress::Blocked => self.watch_over(place),
         }
     }
 
     /// Sees to it that whatever moves the connection next is heard of.
-    fn wait(&mut self, place: Place) {
+    fn watch_over(&mut self, place: Place) {
         let Some(Slot { state: State::Here(connection), own }) = self.slots.get_mut(place) else { return };
         let outlook = connection.driven.outlook();
         let is_unknown = outlook.waits_for_application() && own.is_none();

@@ -138,13 +138,6 @@ impl<T> Ring<T> {
         self.queue.is_empty()
     }
 
-    /// How long those who are awake are busy with what waits, as it seems; zero where nobody is awake.
-    #[must_use]
-    pub fn backlog(&self) -> Duration {
-        let awake = self.awake(self.sleepers.load(Ordering::Relaxed));
-        self.trust.estimate(self.queue.len(), awake)
-    }
-
     /// Nothing more is taken in; those who wait, and those who come, find what is left and then the end.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);

@@ -68,12 +68,6 @@ impl Trust {
         self.watched.load(Ordering::SeqCst)
     }
 
-    /// How long those `awake` have to do with `waiting` items.
-    pub(super) fn estimate(&self, waiting: usize, awake: usize) -> Duration {
-        let work = self.typical.load(Ordering::Relaxed).saturating_mul(waiting as u64);
-        Duration::from_nanos(work.checked_div(awake as u64).unwrap_or(0))
-    }
-
     /// An item that was taken at `began` is done with. Longer ones are believed sooner than shorter ones: to wake somebody for
     /// nothing costs less than to leave work lying.
     pub(super) fn learn(&self, began: Instant, now: Instant) {
@@ -151,8 +145,6 @@ mod tests {
         after(&trust, 100, Duration::from_micros(1));
         assert!(!trust.suffices(1, 1), "nobody watches");
         assert!(trust.takes_watch(), "it was relied on");
-        let [one, two] = [1, 2].map(|awake| trust.estimate(8, awake));
-        assert!(one > Duration::ZERO && two == one / 2 && trust.estimate(8, 0).is_zero());
         assert!(!trust.takes_watch(), "one watches already");
         assert!(trust.suffices(8, 1));
         assert!(!trust.suffices(8, 0), "nobody is awake");
