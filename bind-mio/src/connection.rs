@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
 use anabranch_core::drive::{Budget, Driven, Progress, Readiness};
-use anabranch_core::{AbortReason, CloseReason, Flow, Instant, Job, Turn};
+use anabranch_core::{AbortReason, CloseReason, Flow, Instant, Job, Outlook, Turn};
 use anabranch_std::Connection as Accepted;
 use anabranch_std::host::{Host, Permit, Workspace};
 use socket2::Socket;
@@ -13,6 +13,17 @@ use crate::socket::SocketWire;
 
 /// A connection whose application wakes it in mid-turn has so many turns before others have theirs.
 pub(crate) const TURNS_IN_A_ROW: usize = 4;
+
+/// How a turn with a connection ended: all that whoever owns it has to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Turned {
+    /// Nothing moves before what this says.
+    Blocked(Outlook),
+    /// There may be more to do.
+    Again,
+    /// It is to be closed.
+    Finished(CloseReason),
+}
 
 /// A flow, its socket, and its place in the server.
 pub(crate) struct Connection {
@@ -44,18 +55,22 @@ impl Connection {
         now: Instant,
         waker: &Waker,
         exec: &mut dyn FnMut(Job) -> Result<(), Job>,
-    ) -> Progress {
+    ) -> Turned {
         let Self { driven, socket, .. } = self;
         let read_bytes = workspace.scratch.capacity();
         let budget = Budget::default();
         let turned = catch_unwind(AssertUnwindSafe(|| {
             let Workspace { scratch, pool, dates, .. } = &mut *workspace;
             let mut turn = Turn::new(now, dates, waker, pool);
-            driven.turn(host.stop(), &mut SocketWire(socket), scratch, &mut turn, exec, budget)
+            match driven.turn(host.stop(), &mut SocketWire(socket), scratch, &mut turn, exec, budget) {
+                Progress::Blocked => Turned::Blocked(driven.outlook()),
+                Progress::Again => Turned::Again,
+                Progress::Finished(reason) => Turned::Finished(reason),
+            }
         }));
         turned.unwrap_or_else(|_| {
             *workspace = Workspace::new(read_bytes);
-            Progress::Finished(CloseReason::Aborted(AbortReason::Driver))
+            Turned::Finished(CloseReason::Aborted(AbortReason::Driver))
         })
     }
 

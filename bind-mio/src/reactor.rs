@@ -26,19 +26,20 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-use anabranch_core::drive::{Progress, Readiness};
+use anabranch_core::drive::Readiness;
 use anabranch_core::lifecycle::AcceptErrorKind;
 use anabranch_core::timer::Timers;
-use anabranch_core::{AbortReason, CloseReason, Instant};
+use anabranch_core::{AbortReason, CloseReason, Instant, Outlook};
 use anabranch_std::host::{Admitted, Host, Ring, Stop, Workspace};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::connection::{Connection, TURNS_IN_A_ROW};
+use crate::connection::{Connection, TURNS_IN_A_ROW, Turned};
 use crate::doors::{Accepted, Close, Door, Doors};
 use crate::gathering::{Counted, Gathering};
 use crate::heard::{merge, note};
@@ -46,7 +47,7 @@ use crate::inlet::Inlet;
 use crate::mailbox::Mailbox;
 use crate::table::{Place, RESERVED, Table};
 use crate::wakers::{Common, Own};
-use crate::workers::Work;
+use crate::workers::{Done, WAITING, Work};
 
 /// What other threads have for a reactor.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ pub(crate) enum Mail {
     /// No more of them arrive.
     NoMoreArrivals,
     /// A worker took turns with this connection.
-    Returned(Place, Connection, Progress),
+    Returned(Done),
     /// The loop is to die.
     #[cfg(test)]
     Fault,
@@ -101,7 +102,9 @@ pub(crate) struct Reactor {
     /// What is to be done by workers.
     outbox: Vec<Work>,
     gathering: Gathering,
-    /// The workers are behind: what is queued waits until one of them is back.
+    /// So many more may certainly be handed over.
+    room: usize,
+    /// There is no room, and none of the workers has come back since.
     stalled: bool,
 }
 
@@ -116,7 +119,7 @@ enum Arrivals {
 struct Slot {
     state: State,
     /// Its own waker, from when it first waited for its application on; kept for whoever has the place next.
-    own: Option<Box<Own>>,
+    own: Option<Arc<Own>>,
 }
 
 /// A place is a cache line: with what core holds of an idle connection and 16 bytes of a timer, that is what it costs.
@@ -193,6 +196,7 @@ impl Reactor {
             stop: Stop::Running,
             outbox: Vec::new(),
             gathering: Gathering::new(now),
+            room: 0,
             stalled: false,
         })
     }
@@ -311,7 +315,7 @@ impl Reactor {
                 note(events, event);
                 *wanted = true;
                 if let Some(own) = &slot.own {
-                    own.state().note();
+                    own.note();
                 }
             }
         }
@@ -327,15 +331,15 @@ impl Reactor {
                 // Whoever had the place may be gone: then this is for nothing, and harmless.
                 let Some(slot) = self.slots.get_mut(place) else { return };
                 if let Some(own) = &slot.own {
-                    own.state().heard();
-                    own.state().note();
+                    own.heard();
+                    own.note();
                 }
                 match &mut slot.state {
                     State::Here(_) => self.enqueue(place),
                     State::Away { wanted, .. } => *wanted = true,
                 }
             }
-            Mail::Returned(place, mut connection, progress) => {
+            Mail::Returned(Done { place, mut connection, turned }) => {
                 self.stalled = false;
                 let Some(slot) = self.slots.get_mut(place) else { return };
                 let mut wanted = false;
@@ -350,7 +354,7 @@ impl Reactor {
                     Stop::Aborting(_) => false,
                 };
                 slot.state = State::Here(connection);
-                self.settle(place, progress);
+                self.settle(place, turned);
                 if wanted || !is_told {
                     self.enqueue(place);
                 }
@@ -383,13 +387,14 @@ impl Reactor {
         let Ok(Some((flow, connection, permit))) = connected else { return };
         let has_input = connection.has_input;
         let connection = Connection::new(flow, connection, permit);
-        let rests = !has_input && self.stop == Stop::Running && connection.driven.outlook().rests;
+        let outlook = connection.driven.outlook();
+        let rests = !has_input && self.stop == Stop::Running && outlook.rests;
         let fd = connection.socket().as_raw_fd();
         let place = self.slots.insert(Slot { state: State::Here(connection), own: None });
         // What has come in full may be answered, and the connection closed, without the poll ever knowing of it.
         let turned =
             if has_input && matches!(self.hands, Hands::Own) { self.take_turns(place) } else { None };
-        if let Some(Progress::Finished(reason)) = turned {
+        if let Some(Turned::Finished(reason)) = turned {
             return self.close(place, reason);
         }
         let token = self.slots.token(place);
@@ -399,8 +404,8 @@ impl Reactor {
             return host.accept_failed_as(listener, AcceptErrorKind::Exhausted);
         }
         match turned {
-            Some(progress) => self.settle(place, progress),
-            None if rests => self.watch_over(place),
+            Some(turned) => self.settle(place, turned),
+            None if rests => self.watch_over(place, outlook),
             None => self.serve(place),
         }
     }
@@ -420,7 +425,7 @@ impl Reactor {
     /// Those that are queued by now have a turn each; those that they queue wait for the next round.
     fn handle_queue(&mut self) {
         for _ in 0..self.queue.len() {
-            if self.stalled {
+            if matches!(self.hands, Hands::Workers(_)) && !self.has_room() {
                 return;
             }
             let Some(place) = self.queue.pop_front() else { return };
@@ -449,13 +454,13 @@ impl Reactor {
     }
 
     fn turn(&mut self, place: Place) {
-        if let Some(progress) = self.take_turns(place) {
-            self.settle(place, progress);
+        if let Some(turned) = self.take_turns(place) {
+            self.settle(place, turned);
         }
     }
 
     /// A turn, and others if the application has more for it in mid-turn. Says how the last one ended.
-    fn take_turns(&mut self, place: Place) -> Option<Progress> {
+    fn take_turns(&mut self, place: Place) -> Option<Turned> {
         // However long the handlers before it took: its deadlines count from now.
         self.look_at_the_clock();
         if self.gathering.is_overdue(self.now) {
@@ -469,43 +474,62 @@ impl Reactor {
             puts = true;
             host.put(job)
         };
-        let mut last = Progress::Again;
+        let own = slot.own.as_ref().map(|own| (own, Waker::from(own.clone())));
+        let mut turned = Turned::Again;
         for _ in 0..TURNS_IN_A_ROW {
-            let (progress, is_woken);
-            if let Some(own) = &slot.own {
-                own.state().begin();
-                progress = connection.turn(host, workspace, *now, own.waker(), &mut put);
-                is_woken = own.state().end();
+            let is_woken;
+            if let Some((own, waker)) = &own {
+                own.begin();
+                turned = connection.turn(host, workspace, *now, waker, &mut put);
+                is_woken = own.end();
             } else {
-                progress = connection.turn(host, workspace, *now, common.waker(), &mut put);
+                turned = connection.turn(host, workspace, *now, common.waker(), &mut put);
                 is_woken = common.was_woken();
             }
-            if progress != Progress::Blocked || !is_woken {
-                last = progress;
+            if !matches!(turned, Turned::Blocked(_)) || !is_woken {
                 break;
             }
+            turned = Turned::Again;
         }
         if puts && let Some(mark) = slots.mark_mut(place) {
             gathering.add(*now, &mut mark.counted);
         }
-        Some(last)
+        Some(turned)
     }
 
     fn hand_over(&mut self, place: Place) {
+        let has_room = self.has_room();
         let Some(slot) = self.slots.get_mut(place) else { return };
         if let State::Away { wanted, .. } = &mut slot.state {
             // A turn is under way: another follows it, with what came meanwhile.
             *wanted = true;
             return;
         }
+        if !has_room {
+            return self.enqueue(place);
+        }
         let away = State::Away { events: Readiness::default(), wanted: false };
         let State::Here(connection) = std::mem::replace(&mut slot.state, away) else { return };
-        let own = slot.own.get_or_insert_with(|| Box::new(Own::new(self.mailbox.clone(), place)));
-        own.state().leave();
-        self.outbox.push(Work { place, connection, own: own.share() });
+        let own = slot.own.get_or_insert_with(|| Arc::new(Own::new(self.mailbox.clone(), place)));
+        own.leave();
+        self.outbox.push(Work { place, connection, own: own.clone() });
+        self.room -= 1;
         if let Some(mark) = self.slots.mark_mut(place) {
             self.gathering.add(self.now, &mut mark.counted);
         }
+    }
+
+    /// Whether another connection may be handed over. If not, the workers are behind: what is queued waits until one is back.
+    fn has_room(&mut self) -> bool {
+        if let Hands::Workers(ring) = &self.hands
+            && self.room == 0
+            && !self.stalled
+        {
+            // Nobody else puts in: there is more room by the time it is used, and never less.
+            self.room = WAITING.saturating_sub(ring.len() + self.outbox.len());
+            self.stalled = self.room == 0;
+        }
+        self.room > 0
     }
 
     /// Hands over what is to be done by workers.
@@ -513,7 +537,7 @@ impl Reactor {
         let Hands::Workers(ring) = &self.hands else { return };
         ring.push_all(&mut self.outbox);
         for Work { place, connection, .. } in std::mem::take(&mut self.outbox) {
-            // The workers are behind: when one of them is back, it is tried again.
+            // There was room: the workers are gone.
             if let Some(slot) = self.slots.get_mut(place) {
                 slot.state = State::Here(connection);
             }
@@ -523,24 +547,21 @@ impl Reactor {
     }
 
     /// What follows from how a turn ended.
-    fn settle(&mut self, place: Place, progress: Progress) {
-        match progress {
-            Progress::Finished(reason) => self.close(place, reason),
-            Progress::Again => self.enqueue(place),
-            Progress::Blocked => self.watch_over(place),
+    fn settle(&mut self, place: Place, turned: Turned) {
+        match turned {
+            Turned::Finished(reason) => self.close(place, reason),
+            Turned::Again => self.enqueue(place),
+            Turned::Blocked(outlook) => self.watch_over(place, outlook),
         }
     }
 
     /// Sees to it that whatever moves the connection next is heard of.
-    fn watch_over(&mut self, place: Place) {
-        let Some(Slot { state: State::Here(connection), own }) = self.slots.get_mut(place) else { return };
-        let outlook = connection.driven.outlook();
-        let is_unknown = outlook.waits_for_application() && own.is_none();
+    fn watch_over(&mut self, place: Place, outlook: Outlook) {
         // Only to earlier: what moves to later is found out when the earlier comes due.
         if outlook.due != Instant::NEVER && self.timers.get(place.key()).is_none_or(|set| outlook.due < set) {
             self.timers.set(place.key(), outlook.due);
         }
-        if is_unknown {
+        if outlook.waits_for_application() {
             self.introduce(place);
         }
         if outlook.writes() {
@@ -551,9 +572,10 @@ impl Reactor {
     /// Has the application know whom to wake, by one more turn.
     #[cold]
     fn introduce(&mut self, place: Place) {
-        let own = Own::new(self.mailbox.clone(), place);
-        if let Some(slot) = self.slots.get_mut(place) {
-            slot.own = Some(Box::new(own));
+        if let Some(slot) = self.slots.get_mut(place)
+            && slot.own.is_none()
+        {
+            slot.own = Some(Arc::new(Own::new(self.mailbox.clone(), place)));
             self.enqueue(place);
         }
     }

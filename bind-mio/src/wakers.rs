@@ -49,13 +49,7 @@ impl Wake for Woken {
     }
 }
 
-/// A place's own waker.
-pub(crate) struct Own {
-    state: Arc<OwnState>,
-    waker: Waker,
-}
-
-/// What those who wake share with the reactor, and with the worker that has the connection.
+/// What those who wake a place's connection share with the reactor, and with the worker that has it.
 ///
 /// ```text
 ///            wake: by mail                        begin
@@ -68,7 +62,7 @@ pub(crate) struct Own {
 /// ```
 ///
 /// A wake in mid-turn sends no mail: whoever takes the turn takes another.
-pub(crate) struct OwnState {
+pub(crate) struct Own {
     place: Place,
     mailbox: Arc<Mailbox<Mail>>,
     state: AtomicU8,
@@ -82,26 +76,11 @@ const IN_TURN: u8 = 2;
 const WOKEN: u8 = 3;
 
 impl Own {
-    pub(crate) fn new(mailbox: Arc<Mailbox<Mail>>, place: Place) -> Self {
+    pub(crate) const fn new(mailbox: Arc<Mailbox<Mail>>, place: Place) -> Self {
         let (state, noted) = (AtomicU8::new(IDLE), AtomicBool::new(false));
-        let state = Arc::new(OwnState { place, mailbox, state, noted });
-        Self { waker: Waker::from(state.clone()), state }
+        Self { place, mailbox, state, noted }
     }
 
-    pub(crate) const fn waker(&self) -> &Waker {
-        &self.waker
-    }
-
-    pub(crate) fn state(&self) -> &OwnState {
-        &self.state
-    }
-
-    pub(crate) fn share(&self) -> Arc<OwnState> {
-        self.state.clone()
-    }
-}
-
-impl OwnState {
     pub(crate) fn mailbox(&self) -> &Mailbox<Mail> {
         &self.mailbox
     }
@@ -121,9 +100,9 @@ impl OwnState {
         let _ = self.state.compare_exchange(POSTED, IDLE, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// The connection goes to a worker.
+    /// The connection goes to a worker, by a hand-over that the worker sees this before.
     pub(crate) fn leave(&self) {
-        self.noted.store(false, Ordering::SeqCst);
+        self.noted.store(false, Ordering::Relaxed);
     }
 
     /// Something came for the connection: should it be away, its worker is to say so when it is back.
@@ -137,7 +116,7 @@ impl OwnState {
     }
 }
 
-impl Wake for OwnState {
+impl Wake for Own {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -155,12 +134,6 @@ impl Wake for OwnState {
 }
 
 impl fmt::Debug for Own {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.state.fmt(f)
-    }
-}
-
-impl fmt::Debug for OwnState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Own").field("place", &self.place).finish_non_exhaustive()
     }

@@ -12,23 +12,34 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use anabranch_core::drive::Progress;
 use anabranch_std::host::{Host, Ring, Stop, Workspace};
 
-use crate::connection::{Connection, TURNS_IN_A_ROW};
+use crate::connection::{Connection, TURNS_IN_A_ROW, Turned};
 use crate::reactor::Mail;
 use crate::table::Place;
-use crate::wakers::OwnState;
+use crate::wakers::Own;
 
 #[cfg(doc)]
 use crate::mailbox::Mailbox;
+
+/// How many connections may wait for a worker; beyond that they wait in the loop. The ring is to have as much room again: so
+/// nobody who puts in has to wait for a worker that lost its processor while it took out what was there before.
+pub(crate) const WAITING: usize = if cfg!(test) { 4 } else { 1024 };
 
 /// A connection on its way to a worker.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) place: Place,
     pub(crate) connection: Connection,
-    pub(crate) own: Arc<OwnState>,
+    pub(crate) own: Arc<Own>,
+}
+
+/// A connection on its way back. What the loop has to know of it comes with it: its memory is the worker's processor's by now.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) place: Place,
+    pub(crate) connection: Connection,
+    pub(crate) turned: Turned,
 }
 
 /// A worker's life: until the ring is closed.
@@ -40,21 +51,25 @@ pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
         let waker = Waker::from(own.clone());
         let now = host.clock().now();
         workspace.anchor_dates(now);
-        let mut progress = Progress::Again;
+        let mut turned = Turned::Again;
         for _ in 0..TURNS_IN_A_ROW {
             own.begin();
-            progress = connection.turn(host, &mut workspace, now, &waker, &mut |job| host.exec(job));
-            if !own.end() || progress != Progress::Blocked {
+            turned = connection.turn(host, &mut workspace, now, &waker, &mut |job| host.exec(job));
+            if !own.end() || !matches!(turned, Turned::Blocked(_)) {
                 break;
             }
-            progress = Progress::Again;
+            turned = Turned::Again;
         }
-        let outlook = connection.driven.outlook();
         // Output that did not fit is heard of only once the loop has asked for that.
-        let only_listens = progress == Progress::Blocked && !outlook.writes();
-        let mail = Mail::Returned(place, connection, progress);
-        if only_listens && host.stop() == Stop::Running {
-            own.mailbox().leave(mail, outlook.due);
+        let listens_until = match turned {
+            Turned::Blocked(outlook) if !outlook.writes() && host.stop() == Stop::Running => {
+                Some(outlook.due)
+            }
+            _ => None,
+        };
+        let mail = Mail::Returned(Done { place, connection, turned });
+        if let Some(due) = listens_until {
+            own.mailbox().leave(mail, due);
             // In this order: either the loop finds the mail when it looks for what it noted, or it is woken for it.
             if own.was_noted() {
                 own.mailbox().rouse();

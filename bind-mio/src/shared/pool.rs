@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-use anabranch_core::drive::Progress;
 use anabranch_core::lifecycle::AcceptErrorKind;
 use anabranch_core::timer::Timers;
 use anabranch_core::{Instant, Outlook};
@@ -20,7 +19,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use socket2::Socket;
 
 use super::entry::{Armed, Entries, Entry, Inside, Note};
-use crate::connection::Connection;
+use crate::connection::{Connection, Turned};
 
 /// One a server.
 pub(super) struct Pool {
@@ -192,9 +191,8 @@ impl Pool {
         workspace.anchor_dates(now);
         let mut exec = |job| self.host.exec(job);
         match connection.turn(&self.host, workspace, now, waker, &mut exec) {
-            Progress::Again => self.want(number),
-            Progress::Blocked => {
-                let outlook = connection.driven.outlook();
+            Turned::Again => self.want(number),
+            Turned::Blocked(outlook) => {
                 self.set_timer(number, entry, outlook.due);
                 if self.arm(number, entry, connection, outlook, *armed).is_ok() {
                     *armed = Armed::Once;
@@ -203,7 +201,7 @@ impl Pool {
                 // Out of what the poll needs: without it nobody would hear of this connection again.
                 self.remove(number, entry, place.take(), None);
             }
-            Progress::Finished(reason) => self.remove(number, entry, place.take(), Some(reason)),
+            Turned::Finished(reason) => self.remove(number, entry, place.take(), Some(reason)),
         }
     }
 
