@@ -81,6 +81,7 @@ mod accept;
 mod config;
 mod event;
 mod phase;
+mod roster;
 mod server;
 
 pub use accept::AcceptErrorKind;

@@ -3,12 +3,13 @@
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::accept::{AcceptErrorKind, Exhaustion};
 use super::config::{AtLimit, ServerConfig};
 use super::event::{Alarm, Counters, DropCause, Event, EventKind};
 use super::phase::{Cause, Phase};
+use super::roster::Roster;
 use crate::flow::{AbortReason, CloseReason};
 use crate::info::ConnectionId;
 use crate::time::Instant;
@@ -62,7 +63,7 @@ pub struct Server {
     config: ServerConfig,
     phase: Phase,
     listeners: Vec<Listener>,
-    connections: BTreeMap<ConnectionId, Connection>,
+    connections: Roster<Connection>,
     exhaustion: Exhaustion,
     last_id: u64,
     /// The latest of Drain and Abort that was not yet given out: an abort makes a drain pointless.
@@ -120,7 +121,7 @@ impl Server {
             config,
             phase: Phase::Running,
             listeners: Vec::new(),
-            connections: BTreeMap::new(),
+            connections: Roster::new(),
             exhaustion: Exhaustion::Clear,
             last_id: 0,
             order: None,
@@ -170,7 +171,7 @@ impl Server {
     /// *Input.* A connection, served or refused, was closed. Its descriptor must be closed by then: the next connection may
     /// need it.
     pub fn handle_closed(&mut self, connection: ConnectionId, reason: CloseReason, now: Instant) {
-        let Some(closed) = self.connections.remove(&connection) else { return };
+        let Some(closed) = self.connections.remove(connection.0) else { return };
         self.counters.closed += 1;
         let lasted = now - closed.opened_at();
         self.record(EventKind::Closed { connection, reason, lasted }, now);
@@ -333,7 +334,7 @@ impl Server {
 
     /// *Question.* The numbers of all connections that are open, refused ones included, oldest first.
     pub fn open_connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.connections.keys().copied()
+        self.connections.numbers().map(ConnectionId)
     }
 
     // ---- within ----
@@ -367,9 +368,8 @@ impl Server {
 
     fn open(&mut self, kind: ConnectionKind, now: Instant) -> ConnectionId {
         self.last_id += 1;
-        let id = ConnectionId(self.last_id);
-        self.connections.insert(id, Connection::new(kind, now));
-        id
+        self.connections.push(self.last_id, Connection::new(kind, now));
+        ConnectionId(self.last_id)
     }
 
     fn fail_listener(&mut self, id: ListenerId, now: Instant) {
