@@ -21,8 +21,19 @@ use socket2::Socket;
 #[derive(Debug)]
 pub struct SocketWire {
     socket: Async<Socket>,
-    /// The last read took all there was: wait before the next.
-    is_empty: bool,
+    input: Input,
+}
+
+/// What is known of the input that there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Input {
+    /// Nothing: a read will tell.
+    Untried,
+    /// The last read took all there was: the reactor is asked before the next.
+    Empty,
+    /// The reactor said that it is to be waited for. Whoever comes back asks again, and reads whatever is said: an event that
+    /// came in the round in which it was waited for is taken for one that may be stale, again and again.
+    Awaited,
 }
 
 impl SocketWire {
@@ -31,7 +42,7 @@ impl SocketWire {
     /// # Errors
     /// When the reactor has no place for it.
     pub fn new(connection: Connection) -> io::Result<Self> {
-        Ok(Self { socket: Async::new_nonblocking(connection.socket)?, is_empty: false })
+        Ok(Self { socket: Async::new_nonblocking(connection.socket)?, input: Input::Untried })
     }
 }
 
@@ -43,16 +54,21 @@ impl PollWire for SocketWire {
         max: usize,
     ) -> Poll<io::Result<usize>> {
         loop {
-            if self.is_empty {
-                // Whoever comes back tries first, and does not ask whether it may: the reactor takes an event that came in the
-                // round in which it was waited for as one that may be stale, and has it waited for again, and again.
-                self.is_empty = false;
-                ready!(self.socket.poll_readable(context))?;
+            let is_ready = self.input == Input::Untried || self.socket.poll_readable(context)?.is_ready();
+            if !is_ready && self.input == Input::Empty {
+                self.input = Input::Awaited;
+                return Poll::Pending;
             }
             match receive(self.socket.get_ref(), into, max, RecvFlags::DONTWAIT) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_empty = true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if !is_ready {
+                        return Poll::Pending;
+                    }
+                    self.input = Input::Empty;
+                }
                 result => {
-                    self.is_empty = result.as_ref().is_ok_and(|count| 0 < *count && *count < max);
+                    let is_short = result.as_ref().is_ok_and(|count| 0 < *count && *count < max);
+                    self.input = if is_short { Input::Empty } else { Input::Untried };
                     return Poll::Ready(result);
                 }
             }
@@ -79,7 +95,7 @@ impl PollWire for SocketWire {
     }
 
     fn ask_again(&mut self) {
-        self.is_empty = false;
+        self.input = Input::Untried;
     }
 }
 
@@ -154,7 +170,7 @@ mod tests {
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = Socket::from(listener.accept().unwrap().0);
         socket.set_nonblocking(true).unwrap();
-        let mut wire = SocketWire { socket: Async::new_nonblocking(socket).unwrap(), is_empty: true };
+        let mut wire = SocketWire { socket: Async::new_nonblocking(socket).unwrap(), input: Input::Empty };
 
         let polls = AtomicUsize::new(0);
         for _ in 0..MESSAGES {
