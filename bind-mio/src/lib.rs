@@ -58,6 +58,7 @@ mod mailbox;
 #[cfg(loom)]
 pub mod mailbox;
 mod models;
+mod outbox;
 mod reactor;
 #[cfg(target_os = "linux")]
 mod shared;

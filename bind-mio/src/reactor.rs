@@ -34,7 +34,7 @@ use anabranch_core::drive::Readiness;
 use anabranch_core::lifecycle::AcceptErrorKind;
 use anabranch_core::timer::Timers;
 use anabranch_core::{AbortReason, CloseReason, Instant, Outlook};
-use anabranch_std::host::{Admitted, Host, Ring, Stop, Workspace};
+use anabranch_std::host::{Admitted, Host, Stop, Workspace};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -45,9 +45,10 @@ use crate::gathering::{Counted, Gathering};
 use crate::heard::{merge, note};
 use crate::inlet::Inlet;
 use crate::mailbox::Mailbox;
+use crate::outbox::Outbox;
 use crate::table::{Place, RESERVED, Table};
 use crate::wakers::{Common, Own};
-use crate::workers::{Done, WAITING, Work};
+use crate::workers::{Done, Work};
 
 /// What other threads have for a reactor.
 #[derive(Debug)]
@@ -66,12 +67,12 @@ pub(crate) enum Mail {
 }
 
 /// Who takes the turns.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Hands {
     /// The loop itself: handlers run in it.
     Own,
     /// A pool of workers: the loop waits for none of them.
-    Workers(Arc<Ring<Work>>),
+    Workers(Outbox),
 }
 
 /// Where connections come from.
@@ -99,13 +100,7 @@ pub(crate) struct Reactor {
     now: Instant,
     /// What the connections were last told.
     stop: Stop,
-    /// What is to be done by workers.
-    outbox: Vec<Work>,
     gathering: Gathering,
-    /// So many more may certainly be handed over.
-    room: usize,
-    /// There is no room, and none of the workers has come back since.
-    stalled: bool,
 }
 
 /// Whether connections may still arrive by mail.
@@ -194,10 +189,7 @@ impl Reactor {
             mailbox,
             now,
             stop: Stop::Running,
-            outbox: Vec::new(),
             gathering: Gathering::new(now),
-            room: 0,
-            stalled: false,
         })
     }
 
@@ -260,7 +252,11 @@ impl Reactor {
 
     /// Whether there is nothing to be done before an event comes. Where the workers are behind, what is queued waits for them.
     fn is_idle(&self) -> bool {
-        (self.queue.is_empty() || self.stalled) && !self.doors.may_have_more()
+        (self.queue.is_empty() || self.is_stalled()) && !self.doors.may_have_more()
+    }
+
+    fn is_stalled(&self) -> bool {
+        matches!(&self.hands, Hands::Workers(outbox) if outbox.is_stalled())
     }
 
     /// Whether there are events at the moment.
@@ -283,7 +279,7 @@ impl Reactor {
             if self.is_idle() { self.timers.next().unwrap_or(Instant::NEVER) } else { Instant::ORIGIN };
         let mut timeout = (until != Instant::NEVER).then(|| until - self.now);
         // Where the workers are behind, any that comes back is waited for.
-        let until = if self.stalled { Instant::NEVER } else { until };
+        let until = if self.is_stalled() { Instant::NEVER } else { until };
         if timeout != Some(Duration::ZERO) && !self.mailbox.prepare(until) {
             timeout = Some(Duration::ZERO);
         }
@@ -340,7 +336,9 @@ impl Reactor {
                 }
             }
             Mail::Returned(Done { place, mut connection, turned }) => {
-                self.stalled = false;
+                if let Hands::Workers(outbox) = &mut self.hands {
+                    outbox.hear_back();
+                }
                 let Some(slot) = self.slots.get_mut(place) else { return };
                 let mut wanted = false;
                 if let State::Away { events, wanted: meanwhile } = &slot.state {
@@ -425,7 +423,9 @@ impl Reactor {
     /// Those that are queued by now have a turn each; those that they queue wait for the next round.
     fn handle_queue(&mut self) {
         for _ in 0..self.queue.len() {
-            if matches!(self.hands, Hands::Workers(_)) && !self.has_room() {
+            if let Hands::Workers(outbox) = &mut self.hands
+                && !outbox.has_room()
+            {
                 return;
             }
             let Some(place) = self.queue.pop_front() else { return };
@@ -498,50 +498,33 @@ impl Reactor {
     }
 
     fn hand_over(&mut self, place: Place) {
-        let has_room = self.has_room();
+        let Hands::Workers(outbox) = &mut self.hands else { return };
         let Some(slot) = self.slots.get_mut(place) else { return };
         if let State::Away { wanted, .. } = &mut slot.state {
             // A turn is under way: another follows it, with what came meanwhile.
             *wanted = true;
             return;
         }
-        if !has_room {
+        if !outbox.has_room() {
             return self.enqueue(place);
         }
         let away = State::Away { events: Readiness::default(), wanted: false };
         let State::Here(connection) = std::mem::replace(&mut slot.state, away) else { return };
         let own = slot.own.get_or_insert_with(|| Arc::new(Own::new(self.mailbox.clone(), place)));
         own.leave();
-        self.outbox.push(Work { place, connection, own: own.clone() });
-        self.room -= 1;
+        outbox.put(Work { place, connection, own: own.clone() });
         if let Some(mark) = self.slots.mark_mut(place) {
             self.gathering.add(self.now, &mut mark.counted);
         }
     }
 
-    /// Whether another connection may be handed over. If not, the workers are behind: what is queued waits until one is back.
-    fn has_room(&mut self) -> bool {
-        if let Hands::Workers(ring) = &self.hands
-            && self.room == 0
-            && !self.stalled
-        {
-            // Nobody else puts in: there is more room by the time it is used, and never less.
-            self.room = WAITING.saturating_sub(ring.len() + self.outbox.len());
-            self.stalled = self.room == 0;
-        }
-        self.room > 0
-    }
-
     /// Hands over what is to be done by workers.
     fn send(&mut self) {
-        let Hands::Workers(ring) = &self.hands else { return };
-        ring.push_all(&mut self.outbox);
-        for Work { place, connection, .. } in std::mem::take(&mut self.outbox) {
-            // There was room: the workers are gone.
+        let Hands::Workers(outbox) = &mut self.hands else { return };
+        for Work { place, connection, .. } in outbox.send() {
             if let Some(slot) = self.slots.get_mut(place) {
                 slot.state = State::Here(connection);
             }
-            self.stalled = true;
             self.enqueue(place);
         }
     }

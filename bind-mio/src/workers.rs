@@ -1,9 +1,7 @@
 //! The workers of model `reactor-pool`: they take turns with connections that a loop owns.
 //!
 //! ```text
-//!   loop ── Work ──► ring ──► worker: turn, turn, … ── blocked, finished ──► mailbox ──► loop
-//!                      ▲                 │
-//!                      └── budget spent ─┘
+//!   loop ── Work ──► ring ──► worker: turn, turn, … ── blocked, budget spent, finished ──► mailbox ──► loop
 //! ```
 //!
 //! A connection that comes back with nothing to do but wait for its peer to speak need not wake the loop: see
@@ -21,10 +19,6 @@ use crate::wakers::Own;
 
 #[cfg(doc)]
 use crate::mailbox::Mailbox;
-
-/// How many connections may wait for a worker; beyond that they wait in the loop. The ring is to have as much room again: so
-/// nobody who puts in has to wait for a worker that lost its processor while it took out what was there before.
-pub(crate) const WAITING: usize = if cfg!(test) { 4 } else { 1024 };
 
 /// A connection on its way to a worker.
 #[derive(Debug)]

@@ -9,8 +9,9 @@ use anabranch_std::host::{Host, Ring};
 use super::Doorway;
 use super::supervise::supervise;
 use crate::config::Config;
+use crate::outbox::Outbox;
 use crate::reactor::Hands;
-use crate::workers::{WAITING, Work, work};
+use crate::workers::{Work, work};
 
 pub(super) fn start(
     host: &Arc<Host>,
@@ -18,12 +19,12 @@ pub(super) fn start(
     listeners: Vec<Arc<Listener>>,
     workers: usize,
 ) -> io::Result<()> {
-    let ring = Arc::new(Ring::new(2 * WAITING));
+    let ring = Outbox::ring();
     let read_bytes = config.read_bytes;
     // Gone with the loop's thread: the workers then find the end of the ring.
     let closing = Closing(ring.clone());
     let doors = Doorway::new(listeners);
-    let parts = move || (doors.source(), Hands::Workers(closing.0.clone()));
+    let parts = move || (doors.source(), Hands::Workers(Outbox::new(closing.0.clone())));
     supervise(host, "loop", read_bytes, || {}, parts)?;
     for number in 1..=workers {
         let (ring, host) = (ring.clone(), host.clone());
@@ -54,7 +55,7 @@ mod tests {
     use anabranch_std::{Config, Listener, serve};
 
     use crate::Model;
-    use crate::workers::WAITING;
+    use crate::outbox::WAITING;
 
     #[test]
     fn more_connections_than_may_wait_for_a_worker_are_served_all_the_same() {

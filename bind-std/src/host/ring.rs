@@ -107,16 +107,16 @@ impl<T> Ring<T> {
         if items.is_empty() {
             return;
         }
-        let mut left = None;
-        let mut waiting = std::mem::take(items).into_iter();
+        let mut left = Vec::new();
+        let mut waiting = items.drain(..);
         for item in waiting.by_ref() {
             if let Err(item) = self.put(item) {
-                left = Some(item);
+                left.push(item);
                 break;
             }
         }
-        items.extend(left);
-        items.extend(waiting);
+        left.extend(waiting);
+        items.append(&mut left);
         self.call();
     }
 
