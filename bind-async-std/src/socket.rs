@@ -8,9 +8,9 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use anabranch_core::Instant;
 use anabranch_core::drive::{Alarm, PollWire};
-use anabranch_std::host::{Clock, PollAccept, receive, reset, send};
+use anabranch_core::{CloseKind, Instant};
+use anabranch_std::host::{Clock, PollAccept, receive, reset, send, send_last};
 use anabranch_std::{Blocking, Connection, Listener};
 use async_io::{Async, Timer};
 use bytes::BytesMut;
@@ -46,6 +46,25 @@ impl SocketWire {
     }
 }
 
+impl SocketWire {
+    #[inline]
+    fn poll_send(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        send: impl Fn(&Socket, &[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match send(self.socket.get_ref(), slices) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(self.socket.poll_writable(context))?;
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
 impl PollWire for SocketWire {
     fn poll_read(
         &mut self,
@@ -76,14 +95,16 @@ impl PollWire for SocketWire {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        loop {
-            match send(self.socket.get_ref(), slices) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_writable(context))?;
-                }
-                result => return Poll::Ready(result),
-            }
-        }
+        self.poll_send(context, slices, |socket, slices| send(socket, slices))
+    }
+
+    fn poll_write_last(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        _: CloseKind,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(context, slices, |socket, slices| send_last(socket, slices))
     }
 
     fn poll_shutdown_write(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {

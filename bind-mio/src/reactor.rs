@@ -46,6 +46,7 @@ use crate::heard::{merge, note};
 use crate::inlet::Inlet;
 use crate::mailbox::Mailbox;
 use crate::outbox::Outbox;
+use crate::socket::Turns;
 use crate::table::{Place, RESERVED, Table};
 use crate::wakers::{Common, Own};
 use crate::workers::{Done, Work};
@@ -480,10 +481,10 @@ impl Reactor {
             let is_woken;
             if let Some((own, waker)) = &own {
                 own.begin();
-                turned = connection.turn(host, workspace, *now, waker, &mut put);
+                turned = connection.turn(host, workspace, *now, waker, &mut put, Turns::Own);
                 is_woken = own.end();
             } else {
-                turned = connection.turn(host, workspace, *now, common.waker(), &mut put);
+                turned = connection.turn(host, workspace, *now, common.waker(), &mut put, Turns::Own);
                 is_woken = common.was_woken();
             }
             if !matches!(turned, Turned::Blocked(_)) || !is_woken {

@@ -3,30 +3,50 @@
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 
+use anabranch_core::CloseKind;
 use anabranch_core::drive::Wire;
-use anabranch_std::host::{receive, reset, send};
+use anabranch_std::host::{receive, reset, send, send_last, send_last_and_shut};
 use bytes::BytesMut;
 use rustix::net::RecvFlags;
 use socket2::Socket;
 
 /// A socket during a turn.
 #[derive(Debug)]
-pub(crate) struct SocketWire<'a>(pub(crate) &'a Socket);
+pub(crate) struct SocketWire<'a> {
+    pub(crate) socket: &'a Socket,
+    pub(crate) turns: Turns,
+}
+
+/// Who takes the turns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turns {
+    /// The thread that closes the socket: handlers do not block in it.
+    Own,
+    /// Another one, where handlers may block.
+    Lent,
+}
 
 impl Wire for SocketWire<'_> {
     fn read(&mut self, into: &mut BytesMut, max: usize) -> io::Result<usize> {
-        receive(self.0, into, max, RecvFlags::empty())
+        receive(self.socket, into, max, RecvFlags::empty())
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        send(self.0, slices)
+        send(self.socket, slices)
+    }
+
+    fn write_last(&mut self, slices: &[IoSlice<'_>], end: CloseKind) -> io::Result<usize> {
+        match self.turns {
+            Turns::Own => send_last(self.socket, slices),
+            Turns::Lent => send_last_and_shut(self.socket, slices, end),
+        }
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
+        self.socket.shutdown(Shutdown::Write)
     }
 
     fn reset(&mut self) -> io::Result<()> {
-        reset(self.0)
+        reset(self.socket)
     }
 }

@@ -14,6 +14,7 @@ use anabranch_std::host::{Host, Ring, Stop, Workspace};
 
 use crate::connection::{Connection, TURNS_IN_A_ROW, Turned};
 use crate::reactor::Mail;
+use crate::socket::Turns;
 use crate::table::Place;
 use crate::wakers::Own;
 
@@ -48,7 +49,8 @@ pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
         let mut turned = Turned::Again;
         for _ in 0..TURNS_IN_A_ROW {
             own.begin();
-            turned = connection.turn(host, &mut workspace, now, &waker, &mut |job| host.exec(job));
+            let mut exec = |job| host.exec(job);
+            turned = connection.turn(host, &mut workspace, now, &waker, &mut exec, Turns::Lent);
             if !own.end() || !matches!(turned, Turned::Blocked(_)) {
                 break;
             }

@@ -17,13 +17,14 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use anabranch_core::CloseKind;
 use anabranch_core::drive::Wire;
 use bytes::BytesMut;
 use rustix::net::RecvFlags;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use socket2::Socket;
 
-use crate::host::{receive, reset, send};
+use crate::host::{receive, reset, send, send_last_and_shut};
 
 /// How long a thread sleeps in recv(2) before it looks whether the server is stopping: drain reaches every reader
 /// within half a second, half of which is to spare for a busy machine.
@@ -196,6 +197,14 @@ impl Wire for TurnWire<'_> {
             self.transport.calls.send += 1;
         }
         send(&self.transport.socket, slices)
+    }
+
+    fn write_last(&mut self, slices: &[IoSlice<'_>], end: CloseKind) -> io::Result<usize> {
+        #[cfg(test)]
+        {
+            self.transport.calls.send += 1;
+        }
+        send_last_and_shut(&self.transport.socket, slices, end)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

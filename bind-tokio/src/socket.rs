@@ -5,8 +5,9 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use anabranch_core::CloseKind;
 use anabranch_core::drive::PollWire;
-use anabranch_std::host::{PollAccept, receive, reset, send};
+use anabranch_std::host::{PollAccept, receive, reset, send, send_last};
 use anabranch_std::{Blocking, Connection, Listener};
 use bytes::BytesMut;
 use rustix::net::RecvFlags;
@@ -40,6 +41,37 @@ impl SocketWire {
     }
 }
 
+impl SocketWire {
+    #[inline]
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        send: impl Fn(&Socket, &[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        if self.may_take {
+            match send(self.socket.get_ref(), slices) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_take = false,
+                result => return Poll::Ready(result),
+            }
+        }
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        loop {
+            let mut ready = ready!(self.socket.poll_write_ready(context))?;
+            match send(ready.get_inner(), slices) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
+                Ok(count) => {
+                    if count < offered {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                failed => return Poll::Ready(failed),
+            }
+        }
+    }
+}
+
 impl PollWire for SocketWire {
     fn poll_read(
         &mut self,
@@ -70,26 +102,16 @@ impl PollWire for SocketWire {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if self.may_take {
-            match send(self.socket.get_ref(), slices) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_take = false,
-                result => return Poll::Ready(result),
-            }
-        }
-        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        loop {
-            let mut ready = ready!(self.socket.poll_write_ready(context))?;
-            match send(ready.get_inner(), slices) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
-                Ok(count) => {
-                    if count < offered {
-                        ready.clear_ready();
-                    }
-                    return Poll::Ready(Ok(count));
-                }
-                failed => return Poll::Ready(failed),
-            }
-        }
+        self.poll_send(context, slices, |socket, slices| send(socket, slices))
+    }
+
+    fn poll_write_last(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        _: CloseKind,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(context, slices, |socket, slices| send_last(socket, slices))
     }
 
     fn poll_shutdown_write(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {

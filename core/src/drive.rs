@@ -46,6 +46,18 @@ pub trait Wire {
     /// `WouldBlock` when nothing can be taken now; anything else closes the flow's output.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// As [`write`](Self::write), where these are the last: if all of them are taken, the next call is
+    /// [`shutdown_write`](Self::shutdown_write) where that is how the flow [ends](Flow::ending), or else the transport is closed.
+    /// What comes next may then send them, on TCP in one segment with the end. Only told where a close could not lose them: to
+    /// the turn's knowledge nothing lies unread behind what the peer sent last.
+    ///
+    /// # Errors
+    /// As `write` has them.
+    fn write_last(&mut self, slices: &[IoSlice<'_>], end: CloseKind) -> io::Result<usize> {
+        let _ = end;
+        self.write(slices)
+    }
+
     /// Shuts the sending half down, so that the peer sees the end of what was sent.
     ///
     /// # Errors
@@ -237,6 +249,8 @@ where
         readiness.writable = true;
     }
     let mut bytes_left = budget.bytes;
+    // Of all that the peer has sent, to the turn's knowledge, nothing is unread.
+    let mut is_read_out = readiness.ended;
     let mut outlook = flow.outlook();
     if outlook.due <= turn.now {
         cold_path();
@@ -247,7 +261,7 @@ where
         let mut wrote = false;
         if !outlook.rests {
             run(flow, turn, exec);
-            wrote = flush(flow, wire, readiness, turn, &mut bytes_left);
+            wrote = flush(flow, wire, readiness, turn, &mut bytes_left, is_read_out);
             outlook = flow.outlook();
             shut_write(outlook, wire, readiness);
         }
@@ -276,6 +290,7 @@ where
                 // Unless slices of it are still held somewhere this allocates nothing: the buffer comes back whole.
                 scratch.reserve(read_size);
                 let count = receive(flow, wire, readiness, scratch, max, turn);
+                is_read_out = count < max;
                 bytes_left = bytes_left.saturating_sub(count);
                 max = max.saturating_sub(count);
                 // What a short read leaves to be heard is heard before anything is answered: behind the answer a next
@@ -339,6 +354,7 @@ fn flush<F, W>(
     readiness: &mut Readiness,
     turn: &mut Turn<'_>,
     bytes_left: &mut usize,
+    is_read_out: bool,
 ) -> bool
 where
     F: Flow + ?Sized,
@@ -347,7 +363,7 @@ where
     let mut moved = false;
     // What was read last is answered whatever is left: held until the next turn, it would have to be copied.
     while readiness.writable && (*bytes_left > 0 || !moved) {
-        let (result, is_all) = match write(flow, wire) {
+        let (result, is_all) = match write(flow, wire, is_read_out) {
             Ok(None) => break,
             Ok(Some(Written { bytes: 0, .. })) => {
                 cold_path();
@@ -389,7 +405,7 @@ struct Written {
 }
 
 /// Writes once, if there is anything to be sent.
-fn write<F, W>(flow: &F, wire: &mut W) -> io::Result<Option<Written>>
+fn write<F, W>(flow: &F, wire: &mut W, is_read_out: bool) -> io::Result<Option<Written>>
 where
     F: Flow + ?Sized,
     W: Wire + ?Sized,
@@ -397,25 +413,42 @@ where
     // As a rule there is one slice or two: room for all there may be is not made before it is needed.
     let mut few = [IoSlice::new(&[]); FEW_SLICES];
     let count = flow.write_slices(&mut few);
+    let end = flow.ending().filter(|end| may_wait_for(*end, is_read_out));
     if count == FEW_SLICES {
         cold_path();
         let mut many = [IoSlice::new(&[]); MAX_SLICES];
         let count = flow.write_slices(&mut many);
-        return offer(wire, &many[..count], count < MAX_SLICES);
+        let is_all = count < MAX_SLICES;
+        return offer(wire, &many[..count], is_all, end.filter(|_| is_all));
     }
-    offer(wire, &few[..count], true)
+    offer(wire, &few[..count], true, end)
+}
+
+/// Whether what is sent last may be left to this end to send. A close loses it where something lies unread.
+fn may_wait_for(end: CloseKind, is_read_out: bool) -> bool {
+    cold_path();
+    match end {
+        CloseKind::Immediate => is_read_out,
+        CloseKind::Linger => true,
+        CloseKind::Reset => false,
+    }
 }
 
 fn offer<W: Wire + ?Sized>(
     wire: &mut W,
     slices: &[IoSlice<'_>],
     is_all: bool,
+    end: Option<CloseKind>,
 ) -> io::Result<Option<Written>> {
     let offered = slices.iter().map(|slice| slice.len()).sum();
     if offered == 0 {
         return Ok(None);
     }
-    Ok(Some(Written { bytes: wire.write(slices)?, offered, is_all }))
+    let bytes = match end {
+        None => wire.write(slices)?,
+        Some(end) => wire.write_last(slices, end)?,
+    };
+    Ok(Some(Written { bytes, offered, is_all }))
 }
 
 /// Reads once, `max` bytes at most, and gives the flow what came; says how many bytes that were.

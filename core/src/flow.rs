@@ -48,7 +48,8 @@ use crate::turn::Turn;
 /// 5. **Time and waiting.** `now` is an argument and never goes backwards. Until the flow is finished,
 ///    [`waiting_on`](Self::waiting_on) is not empty, and what it names is what unblocks it.
 /// 6. **Stable output.** Bytes offered for writing stay as they are, and only grow at the end, until a result is
-///    reported. `Close` on the write side means that all was flushed.
+///    reported; where they are the [last](Self::ending) they do not grow. `Close` on the write side means that all was
+///    flushed.
 /// 7. **Drain.** A request whose head was complete before the drain is answered (drivers read once more, without
 ///    blocking, before they drain an idle connection); nothing later is started; an answer not yet begun says that the
 ///    connection closes; idle connections close at once.
@@ -87,6 +88,14 @@ pub trait Flow: Send + 'static {
     /// never an empty one while the write side says [`WriteOperation::Write`] and `out` has room; not a byte while it says
     /// anything else.
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize;
+
+    /// *Question.* How the sending half ends once what is offered for writing is out, where that is the last there will be. A
+    /// driver may then leave the sending of it to that end, which comes next: one segment on TCP instead of two. `None` while
+    /// more may follow; never wrong.
+    #[must_use]
+    fn ending(&self) -> Option<CloseKind> {
+        None
+    }
 
     /// *Question.* All that a driver asks between two calls, at once. Left as it is, it asks the others; a flow that stands in
     /// one place most of the time may know the answers there without asking, and one that keeps what it cannot use yet bounds
@@ -450,6 +459,9 @@ impl<F: Flow + ?Sized> Flow for Box<F> {
     }
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         (**self).write_slices(out)
+    }
+    fn ending(&self) -> Option<CloseKind> {
+        (**self).ending()
     }
     fn outlook(&self) -> Outlook {
         (**self).outlook()

@@ -360,6 +360,85 @@ fn task_hears_that_nothing_more_comes_before_it_answers() {
     flow.abort(AbortReason::Requested);
 }
 
+/// Sends something, and ends.
+struct Ends {
+    how: CloseKind,
+    slices: usize,
+}
+
+impl Behaviour for Ends {
+    fn input(&mut self, io: &mut Io, bytes: &[u8]) {
+        if bytes == b"later" {
+            io.set_deadline(Duration::from_secs(1), DeadlineKind::Application);
+        } else {
+            self.say(io);
+        }
+    }
+
+    fn end(&mut self, io: &mut Io, _: InputEnd) {
+        self.say(io);
+    }
+
+    fn timeout(&mut self, io: &mut Io) {
+        self.say(io);
+    }
+}
+
+impl Ends {
+    fn say(&self, io: &mut Io) {
+        (0..self.slices).for_each(|_| io.send("the end"));
+        match self.how {
+            CloseKind::Immediate => io.finish(CloseReason::Finished),
+            CloseKind::Linger => io.linger(CloseReason::Finished),
+            CloseKind::Reset => io.reset(CloseReason::Finished),
+        }
+    }
+}
+
+/// How often it wrote, and how often it called that the last.
+fn writes(how: CloseKind, slices: usize, read_size: usize, wire: ScriptedWire) -> (usize, usize) {
+    let mut driver = Driver::new(read_size);
+    let mut flow = Probe::new(Ends { how, slices }, Default::default(), driver.now);
+    let mut wire = wire;
+    while wire.sent().len() < "the end".len() * slices {
+        driver.readiness.writable = true;
+        let _ = driver.turn(&mut flow, &mut wire);
+    }
+    assert_eq!(wire.sent(), "the end".repeat(slices).as_bytes());
+    flow.abort(AbortReason::Requested);
+    let counts = wire.counts();
+    (counts.writes, counts.last_writes)
+}
+
+#[test]
+fn last_bytes_are_left_to_the_end_where_that_loses_none() {
+    let came = || ScriptedWire::new().then("x");
+    assert_eq!(writes(CloseKind::Linger, 1, 64, came()), (1, 1));
+    assert_eq!(writes(CloseKind::Immediate, 1, 64, came()), (1, 1));
+    assert_eq!(writes(CloseKind::Reset, 1, 64, came()), (1, 0), "a reset sends nothing");
+    // The read was full: there may be more, which would turn the close into a reset.
+    assert_eq!(writes(CloseKind::Immediate, 1, 1, came()), (1, 0));
+    assert_eq!(writes(CloseKind::Linger, 1, 1, came()), (1, 1), "the shutdown sends it before");
+    assert_eq!(writes(CloseKind::Immediate, 1, 1, ScriptedWire::new().then_eof()), (1, 1));
+    // Only the last of several writes is the last.
+    assert_eq!(writes(CloseKind::Immediate, drive::MAX_SLICES, 64, came()), (1, 0));
+    assert_eq!(writes(CloseKind::Immediate, drive::MAX_SLICES + 1, 64, came()), (2, 1));
+    // What the peer's window held up is written in a later turn.
+    assert_eq!(writes(CloseKind::Immediate, 1, 64, came().with_max_write(6)), (2, 1));
+    assert_eq!(writes(CloseKind::Linger, 1, 64, came().with_max_write(6)), (2, 2));
+}
+
+#[test]
+fn last_bytes_go_out_at_once_where_the_peer_may_have_sent_more_meanwhile() {
+    let mut driver = Driver::new(64);
+    let mut flow = Probe::new(Ends { how: CloseKind::Immediate, slices: 1 }, Default::default(), driver.now);
+    let mut wire = ScriptedWire::new().then("later");
+    assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Blocked);
+    driver.now = driver.now + Duration::from_secs(1);
+    assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Finished(CloseReason::Finished));
+    assert_eq!((wire.sent(), wire.counts().last_writes), (&b"the end"[..], 0));
+}
+
 /// Says goodbye to whatever comes, and lingers.
 struct Goodbye;
 

@@ -28,8 +28,8 @@ use super::outcome::MakeFlow;
 use super::service::Service;
 use super::track::Track;
 use crate::flow::{
-    AbortReason, CloseReason, Deadline, DeadlineKind, Flow, InputEnd, ReadOperation, Waiting, WriteOperation,
-    WriteResult,
+    AbortReason, CloseKind, CloseReason, Deadline, DeadlineKind, Flow, InputEnd, ReadOperation, Waiting,
+    WriteOperation, WriteResult,
 };
 use crate::http1::{Connection, Refusal};
 use crate::info::{ConnectionInfo, ExchangeId};
@@ -169,6 +169,10 @@ impl<S: Service> Flow for Serve<S> {
 
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         self.connection.write_slices(out)
+    }
+
+    fn ending(&self) -> Option<CloseKind> {
+        self.connection.ending()
     }
 
     fn close_reason(&self) -> Option<CloseReason> {

@@ -19,7 +19,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use bytes::BytesMut;
 
 use super::{Budget, Driven, Progress, Readiness, Stop, Wire};
-use crate::flow::{CloseReason, Flow};
+use crate::flow::{CloseKind, CloseReason, Flow};
 use crate::job::Job;
 use crate::time::Instant;
 use crate::turn::Turn;
@@ -38,6 +38,17 @@ pub trait PollWire {
 
     /// Sends from the front of `slices`: see [`Wire::write`].
     fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// As [`poll_write`](Self::poll_write), where these are the last: see [`Wire::write_last`].
+    fn poll_write_last(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        end: CloseKind,
+    ) -> Poll<io::Result<usize>> {
+        let _ = end;
+        self.poll_write(context, slices)
+    }
 
     /// Shuts the sending half down: see [`Wire::shutdown_write`].
     fn poll_shutdown_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -180,6 +191,10 @@ impl<W: PollWire> Wire for Now<'_, '_, W> {
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         or_would_block(self.wire.poll_write(self.context, slices))
+    }
+
+    fn write_last(&mut self, slices: &[IoSlice<'_>], end: CloseKind) -> io::Result<usize> {
+        or_would_block(self.wire.poll_write_last(self.context, slices, end))
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

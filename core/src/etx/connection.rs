@@ -259,6 +259,11 @@ impl Flow for Connection {
         self.output.slices(out)
     }
 
+    fn ending(&self) -> Option<CloseKind> {
+        let Phase::Closing(kind) = self.phase else { return None };
+        Some(if self.input_end.is_some() { CloseKind::Immediate } else { kind })
+    }
+
     fn close_reason(&self) -> Option<CloseReason> {
         self.reason
     }

@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::deadline::after;
 use super::event::Event;
+use super::framing::BodyLength;
 use super::head::RequestHead;
 use super::limits::Settings;
 use super::receive::Step;
@@ -333,6 +334,20 @@ impl Connection {
         }
     }
 
+    /// *Question.* How the sending half ends once the output is out, where that is the last: see
+    /// [`Flow::ending`](crate::Flow::ending).
+    #[must_use]
+    #[inline]
+    pub fn ending(&self) -> Option<CloseKind> {
+        match self.state.sending {
+            // Old clients end a body with a line break more than they declared. It resets a connection that is closed before
+            // it was read; what had not been sent by then would be lost.
+            Sending::Ending(CloseKind::Immediate) if self.had_body() && !self.input_ended => None,
+            Sending::Ending(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
     /// *Question.* Why the conversation ended.
     #[must_use]
     pub const fn close_reason(&self) -> Option<CloseReason> {
@@ -495,6 +510,10 @@ impl Connection {
                 Sending::Done | Sending::Ending(_) => self.pending_output() > 0,
                 Sending::Idle | Sending::Owed | Sending::Switched | Sending::Closed(_) => false,
             }
+    }
+
+    fn had_body(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| work.body.declared != BodyLength::Empty)
     }
 
     #[inline]

@@ -13,7 +13,8 @@ use std::io::IoSlice;
 use bytes::{Bytes, BytesMut};
 
 use crate::flow::{
-    AbortReason, CloseReason, Deadline, Flow, InputEnd, ReadOperation, Waiting, WriteOperation, WriteResult,
+    AbortReason, CloseKind, CloseReason, Deadline, Flow, InputEnd, ReadOperation, Waiting, WriteOperation,
+    WriteResult,
 };
 use crate::job::Job;
 use crate::outlook::Outlook;
@@ -127,6 +128,10 @@ impl<F: Switchable> Flow for Switch<F> {
 
     fn outlook(&self) -> Outlook {
         ask!(self, flow => flow.outlook())
+    }
+
+    fn ending(&self) -> Option<CloseKind> {
+        ask!(self, flow => flow.ending())
     }
 
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {

@@ -22,6 +22,8 @@ pub struct Laws {
     /// How the write side said `Close` when the flow was finished.
     closed_by: Option<WriteOperation>,
     ended: Option<CloseReason>,
+    /// What was on offer was the last.
+    was_last: bool,
 }
 
 /// The call that was just made.
@@ -45,6 +47,7 @@ pub(super) struct Answers {
     pub(super) waiting: Waiting,
     pub(super) deadline: Option<Deadline>,
     pub(super) reason: Option<CloseReason>,
+    pub(super) ending: Option<CloseKind>,
     pub(super) output: Vec<u8>,
 }
 
@@ -58,6 +61,7 @@ impl Laws {
         let answers = Answers::of(flow);
         answers.check_again(flow, after);
         self.check_output(after, &answers);
+        self.check_last(after, &answers);
         self.check_end(after, &answers);
         check_waiting(after, &answers);
         check_outlook(flow, after, &answers);
@@ -88,6 +92,33 @@ impl Laws {
             let what = format!("bytes on offer changed before a result was reported; they were \"{was}\"");
             broken("6, stable output", after, answers, &what);
         }
+    }
+
+    /// Law 6: nothing follows what is called the last, and there is something to be called so.
+    #[track_caller]
+    fn check_last(&mut self, after: After, answers: &Answers) {
+        let law = "6, stable output";
+        let is_owed = !answers.output.is_empty() || self.taken > 0;
+        if answers.ending.is_some() && !is_owed {
+            broken(
+                law,
+                after,
+                answers,
+                "it says how it ends once the last is out, and nothing is left to go out",
+            );
+        }
+        if self.was_last && answers.output.len() > self.offered.len() {
+            broken(law, after, answers, "something follows what it called the last");
+        }
+        if self.was_last && !is_owed && !matches!(answers.write, WriteOperation::Close(_)) {
+            broken(
+                law,
+                after,
+                answers,
+                "what it called the last is out, and the write side does not say Close",
+            );
+        }
+        self.was_last = answers.ending.is_some() || (self.was_last && is_owed);
     }
 
     /// What has ended stays so, for the reason it had.
@@ -131,6 +162,7 @@ impl Answers {
             waiting: flow.waiting_on(),
             deadline: flow.deadline(),
             reason: flow.close_reason(),
+            ending: flow.ending(),
             output: if write == WriteOperation::Write { with_slices(flow, joined) } else { Vec::new() },
         }
     }
@@ -141,12 +173,13 @@ impl Answers {
             (Some(now), Some(before)) => now.kind == before.kind && now.at >= before.at,
             (now, before) => now == before,
         };
-        let Self { read, write, waiting, deadline: _, reason, output } = self;
+        let Self { read, write, waiting, deadline: _, reason, ending, output } = self;
         later
             && *read == before.read
             && *write == before.write
             && *waiting == before.waiting
             && *reason == before.reason
+            && *ending == before.ending
             && *output == before.output
     }
 
@@ -158,12 +191,13 @@ impl Answers {
     /// Asks all again. What is on offer is compared where it lies.
     #[track_caller]
     fn check_again<F: Flow + ?Sized>(&self, flow: &F, after: After) {
-        let Self { read, write, waiting, deadline, reason, output } = self;
+        let Self { read, write, waiting, deadline, reason, ending, output } = self;
         let same = *write == flow.next_write_operation()
             && *read == flow.next_read_operation()
             && *waiting == flow.waiting_on()
             && *deadline == flow.deadline()
-            && *reason == flow.close_reason();
+            && *reason == flow.close_reason()
+            && *ending == flow.ending();
         let same = same
             && with_slices(flow, |slices| {
                 self.check_slices(flow, slices, after);
@@ -282,10 +316,10 @@ fn are_joined(slices: &[IoSlice<'_>], mut whole: &[u8]) -> bool {
 
 #[track_caller]
 pub(super) fn broken(law: &str, after: After, answers: &Answers, what: &str) -> ! {
-    let Answers { read, write, waiting, deadline, reason, output } = answers;
+    let Answers { read, write, waiting, deadline, reason, ending, output } = answers;
     let output = output.len();
     panic!(
         "law broken ({law}) after {after:?}: {what}\n  the flow answers: read {read:?}, write {write:?} \
-         ({output} bytes on offer), waiting on {waiting}, deadline {deadline:?}, close reason {reason:?}"
+         ({output} bytes on offer, ending {ending:?}), waiting on {waiting}, deadline {deadline:?}, close reason {reason:?}"
     )
 }

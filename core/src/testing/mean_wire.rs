@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use bytes::BytesMut;
 
 use crate::drive::PollWire;
+use crate::flow::CloseKind;
 
 /// Carries what another wire does, a byte at a time: says `Pending` between any two, and wakes the task for nothing. From
 /// the 2,048th byte of a direction on it is 2,048 at a time, so that long conversations come to an end.
@@ -96,6 +97,23 @@ impl<W: PollWire> PollWire for MeanWire<W> {
         let piece = writing.piece().min(first.len());
         let wrote = wire.poll_write(context, &[IoSlice::new(&first[..piece])]);
         writing.count(&wrote);
+        wrote
+    }
+
+    fn poll_write_last(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        end: CloseKind,
+    ) -> Poll<io::Result<usize>> {
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() > self.writing.piece() {
+            return self.poll_write(context, slices);
+        }
+        if self.writing.balks(context) {
+            return Poll::Pending;
+        }
+        let wrote = self.wire.poll_write_last(context, slices, end);
+        self.writing.count(&wrote);
         wrote
     }
 

@@ -375,6 +375,10 @@ impl<B: Behaviour> Flow for Probe<B> {
         count
     }
 
+    fn ending(&self) -> Option<CloseKind> {
+        self.io.closing.filter(|_| self.io.unsent() > 0)
+    }
+
     fn close_reason(&self) -> Option<CloseReason> {
         self.io.reason
     }

@@ -161,6 +161,8 @@ enum Flaw {
     IgnoresAbort,
     ResetsAndReads,
     ChangesItsClose,
+    CallsAllTheLast,
+    EndsWithNothing,
 }
 
 /// A flow that keeps the laws but for one.
@@ -243,6 +245,16 @@ impl Flow for Flawed {
             }
             Flaw::OffersAtRandom if self.calls.get().is_multiple_of(2) => count.min(1),
             _ => count,
+        }
+    }
+
+    fn ending(&self) -> Option<CloseKind> {
+        match self.flaw {
+            Flaw::CallsAllTheLast if self.inner.next_write_operation() == WriteOperation::Write => {
+                Some(CloseKind::Linger)
+            }
+            Flaw::EndsWithNothing => Some(CloseKind::Linger),
+            _ => self.inner.ending(),
         }
     }
 
@@ -443,6 +455,28 @@ fn reset_of_a_flow_that_reads_on_is_caught() {
 #[should_panic(expected = "how it closes changed after the end")]
 fn close_that_changes_is_caught() {
     Flawed::rig(Flaw::ChangesItsClose).eof();
+}
+
+#[test]
+#[should_panic(expected = "something follows what it called the last")]
+fn more_behind_the_last_is_caught() {
+    let mut rig = Flawed::rig(Flaw::CallsAllTheLast);
+    rig.read("hello");
+    rig.read("more");
+}
+
+#[test]
+#[should_panic(expected = "what it called the last is out, and the write side does not say Close")]
+fn last_that_ends_nothing_is_caught() {
+    let mut rig = Flawed::rig(Flaw::CallsAllTheLast);
+    rig.read("hello");
+    rig.written();
+}
+
+#[test]
+#[should_panic(expected = "and nothing is left to go out")]
+fn last_of_nothing_is_caught() {
+    Flawed::rig(Flaw::EndsWithNothing);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use bytes::{BufMut, BytesMut};
 
 use crate::drive::Wire;
+use crate::flow::CloseKind;
 
 /// A transport that follows a script: what each read gives, and how much each write takes.
 ///
@@ -30,6 +31,8 @@ pub struct ScriptedWire {
     broken: bool,
     shut: bool,
     reset: bool,
+    /// The last was written, all of it.
+    ended: bool,
     sent: Vec<u8>,
     counts: WireCounts,
 }
@@ -54,6 +57,8 @@ pub struct WireCounts {
     pub writes: usize,
     /// Of these, the ones that took bytes.
     pub writes_with_bytes: usize,
+    /// Calls of `write_last`, which count as calls of `write` too.
+    pub last_writes: usize,
     /// Calls of `shutdown_write`.
     pub shutdowns: usize,
 }
@@ -69,6 +74,7 @@ impl ScriptedWire {
             broken: false,
             shut: false,
             reset: false,
+            ended: false,
             sent: Vec::new(),
             counts: WireCounts::default(),
         }
@@ -231,6 +237,7 @@ impl Wire for ScriptedWire {
         assert!(!slices.is_empty(), "a driver never writes without slices (law 2)");
         assert!(slices.iter().all(|slice| !slice.is_empty()), "a flow never offers an empty slice (law 2)");
         assert!(!self.shut, "a driver never writes after it shut the sending half down");
+        assert!(!self.ended, "a driver never writes behind what it called the last");
         if self.broken {
             return Err(ErrorKind::BrokenPipe.into());
         }
@@ -247,6 +254,14 @@ impl Wire for ScriptedWire {
         let taken = self.sent.len() - before;
         self.room -= taken;
         self.counts.writes_with_bytes += 1;
+        Ok(taken)
+    }
+
+    fn write_last(&mut self, slices: &[IoSlice<'_>], end: CloseKind) -> io::Result<usize> {
+        assert!(end != CloseKind::Reset, "a driver leaves nothing to a reset to send");
+        let taken = self.write(slices)?;
+        self.counts.last_writes += 1;
+        self.ended = taken == slices.iter().map(|slice| slice.len()).sum::<usize>();
         Ok(taken)
     }
 

@@ -1,6 +1,6 @@
 //! Whether a connection outlives an exchange (RFC 9112 §9.3), and what it says of that.
 
-use anabranch_core::CloseReason;
+use anabranch_core::{CloseKind, CloseReason, Flow};
 
 use crate::kit::{Conversation, answers, get, post, site};
 
@@ -28,6 +28,33 @@ fn http_1_0_connection_ends_unless_the_peer_says_keep_alive() {
     let held = Conversation::new("GET /hello HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").hold();
     held.assert_lives();
     assert_eq!(held.answers[0].field("connection"), Some("keep-alive"));
+}
+
+#[test]
+fn last_answer_is_called_so() {
+    let close = "Connection: close\r\n";
+    for (request, ending) in [
+        (get("/hello"), None),
+        (format!("GET /hello HTTP/1.1\r\nHost: a\r\n{close}\r\n"), Some(CloseKind::Immediate)),
+        ("GET /hello HTTP/1.0\r\n\r\n".into(), Some(CloseKind::Immediate)),
+        ("GET /chunked HTTP/1.0\r\n\r\n".into(), Some(CloseKind::Linger)),
+        // More was sent than is answered, or may be on its way.
+        (format!("GET /hello HTTP/1.0\r\n\r\n{}", get("/hello")), Some(CloseKind::Linger)),
+        ("GET / HTTP/9.9\r\n\r\n".into(), Some(CloseKind::Linger)),
+        // A line break behind a body is sent by old clients, and resets a connection that is closed.
+        (format!("POST /echo HTTP/1.1\r\nHost: a\r\n{close}Content-Length: 1\r\n\r\nx"), None),
+    ] {
+        let mut rig = site();
+        rig.read(&request);
+        assert_eq!(rig.flow().ending(), ending, "{request:?}");
+        rig.written();
+        assert_eq!(rig.flow().ending(), None, "what is out is not offered");
+    }
+
+    let mut rig = site();
+    rig.read(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{close}Content-Length: 1\r\n\r\nx"));
+    rig.eof();
+    assert_eq!(rig.flow().ending(), Some(CloseKind::Immediate), "nothing can come behind it");
 }
 
 #[test]

@@ -147,6 +147,31 @@ pub(super) fn nothing_is_served_behind_the_last_request(model: &Model) {
     server.last_answer_to(get("/panic") + &get("/json")).has_status(500);
 }
 
+pub(super) fn last_answer_is_read_whatever_was_sent_behind_its_request(model: &Model) {
+    let server = model.serve();
+    for target in ["/plaintext", "/slow?ms=20", "/work?ms=20"] {
+        for _ in 0..5 {
+            let mut client = server.connect();
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n"));
+            // It may be read with the request, or lie there unread when the connection is closed; where that is over by now,
+            // it cannot be sent.
+            let _ = client.try_send("\r\n");
+            assert!(client.answer().has_status(200).closes(), "{target}");
+            assert_eq!(client.rest_count(), 0, "{target}");
+        }
+    }
+}
+
+pub(super) fn last_answer_is_not_held_up(model: &Model) {
+    let server = model.serve();
+    let started = Instant::now();
+    for target in ["/plaintext", "/chunked", "/slow?ms=0", "/work?ms=0"].repeat(10) {
+        server.last_answer_to(format!("GET {target} HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n"));
+    }
+    // What a kernel keeps for a segment that was to follow, and for an end that does not come, it sends after 200 ms.
+    assert!(started.elapsed() < Duration::from_millis(200) * 30, "{:?}", started.elapsed());
+}
+
 pub(super) fn half_closed_client_gets_the_whole_answer(model: &Model) {
     let server = model.serve();
     for (request, length) in [

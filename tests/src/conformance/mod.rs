@@ -138,6 +138,8 @@ macro_rules! all_cases {
                 pipelining_without_reading_is_held_up_and_answered_in_full
                 pipelined_requests_in_single_bytes_are_the_same_requests
                 nothing_is_served_behind_the_last_request
+                last_answer_is_read_whatever_was_sent_behind_its_request
+                last_answer_is_not_held_up
                 half_closed_client_gets_the_whole_answer
                 half_close_within_a_head_is_refused
                 client_that_closes_in_order_hears_nothing

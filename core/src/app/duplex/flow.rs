@@ -156,8 +156,7 @@ impl DuplexFlow {
     /// What follows from what was said and read.
     fn conclude(&mut self, now: Instant) {
         if self.sending == Sending::Ending && self.pending() == 0 {
-            let kind = if self.reading == Reading::Closed { CloseKind::Immediate } else { CloseKind::Linger };
-            self.sending = Sending::Closed(kind);
+            self.sending = Sending::Closed(self.kind_of_end());
         }
         if !matches!(self.sending, Sending::Closed(_)) {
             return;
@@ -169,6 +168,11 @@ impl DuplexFlow {
         if self.reading == Reading::Closed {
             self.end();
         }
+    }
+
+    /// How an end in order is told.
+    fn kind_of_end(&self) -> CloseKind {
+        if self.reading == Reading::Closed { CloseKind::Immediate } else { CloseKind::Linger }
     }
 
     fn end(&mut self) {
@@ -288,6 +292,10 @@ impl Flow for DuplexFlow {
 
     fn write_slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         self.output.slices(out)
+    }
+
+    fn ending(&self) -> Option<CloseKind> {
+        (self.sending == Sending::Ending).then(|| self.kind_of_end())
     }
 
     fn close_reason(&self) -> Option<CloseReason> {
