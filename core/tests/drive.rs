@@ -434,7 +434,7 @@ fn last_bytes_go_out_at_once_where_the_peer_may_have_sent_more_meanwhile() {
     let mut flow = Probe::new(Ends { how: CloseKind::Immediate, slices: 1 }, Default::default(), driver.now);
     let mut wire = ScriptedWire::new().then("later");
     assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Blocked);
-    driver.now = driver.now + Duration::from_secs(1);
+    driver.now += Duration::from_secs(1);
     assert_eq!(driver.turn(&mut flow, &mut wire), Progress::Finished(CloseReason::Finished));
     assert_eq!((wire.sent(), wire.counts().last_writes), (&b"the end"[..], 0));
 }
