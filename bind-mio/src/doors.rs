@@ -1,12 +1,17 @@
 //! The listeners of a reactor.
+//!
+//! They are the only descriptors that a poll reports as long as somebody waits, and not once: accept(2) makes a socket before it
+//! looks whether anybody is there, so that asking in vain costs more than half of what asking does otherwise. Whoever knocks alone
+//! is let in alone; where others still wait, round after round, more and more are let in at once.
 
-use std::io::ErrorKind;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use anabranch_core::lifecycle::ListenerId;
 use anabranch_std::host::{Admitted, Host};
 use anabranch_std::{Blocking, Listener};
+use rustix::event::epoll::{self, EventData, EventFlags};
 
 /// A listener that a reactor accepts from. It is owned outside: a loop that dies closes none, and whoever waits in its
 /// queue is accepted by the loop that takes its place.
@@ -24,16 +29,14 @@ impl Door {
     pub(crate) const fn id(&self) -> ListenerId {
         self.id
     }
-
-    pub(crate) fn raw_fd(&self) -> RawFd {
-        self.listener.as_fd().as_raw_fd()
-    }
 }
 
 /// All of them.
 pub(crate) struct Doors {
     entries: Vec<Entry>,
     close: Close,
+    /// The first one's token.
+    first: usize,
 }
 
 /// Closes the listener that is kept for the loop's successor.
@@ -44,8 +47,40 @@ struct Entry {
     /// `None` once it is closed.
     door: Option<Door>,
     may_accept: bool,
-    /// Somebody may wait: an edge said so, and no accept since that nobody does.
-    may_have_more: bool,
+    knocks: Knocks,
+}
+
+/// Whether somebody waits at a listener, and how many are let in at once.
+#[derive(Debug, Default)]
+struct Knocks {
+    /// The poll said so in this round.
+    now: bool,
+    /// Rounds one after the other in which it did, and nobody was looked for in vain.
+    rounds: u32,
+}
+
+/// After so many rounds twice as many are let in at once.
+const ROUNDS: u32 = 4;
+
+/// So often at most: 64 are accepted from a listener before others have their turn.
+const MOST_DOUBLINGS: u32 = 6;
+
+impl Knocks {
+    /// How many are to be accepted in this round.
+    fn take(&mut self) -> usize {
+        if !std::mem::take(&mut self.now) {
+            self.rounds = 0;
+            return 0;
+        }
+        let doublings = (self.rounds / ROUNDS).min(MOST_DOUBLINGS);
+        self.rounds = self.rounds.saturating_add(1);
+        1 << doublings
+    }
+
+    /// There are no more.
+    const fn were_in_vain(&mut self) {
+        self.rounds = 0;
+    }
 }
 
 /// What an accept gave.
@@ -58,9 +93,26 @@ pub(crate) enum Accepted {
 }
 
 impl Doors {
-    pub(crate) fn new(doors: Vec<Door>, close: Close) -> Self {
-        let entry = |door| Entry { door: Some(door), may_accept: false, may_have_more: true };
-        Self { entries: doors.into_iter().map(entry).collect(), close }
+    /// Known to the poll by tokens from `first` on, and watched as soon as they are [attended to](Self::attend).
+    ///
+    /// # Errors
+    /// When the poll has no room for them.
+    pub(crate) fn new(
+        doors: Vec<Door>,
+        close: Close,
+        poll: BorrowedFd<'_>,
+        first: usize,
+    ) -> io::Result<Self> {
+        for (number, door) in doors.iter().enumerate() {
+            epoll::add(poll, door.listener.as_fd(), token(first + number), EventFlags::empty())?;
+        }
+        let entry = |door| Entry { door: Some(door), may_accept: false, knocks: Knocks::default() };
+        Ok(Self { entries: doors.into_iter().map(entry).collect(), close, first })
+    }
+
+    /// None at all.
+    pub(crate) fn none() -> Self {
+        Self { entries: Vec::new(), close: Box::new(drop), first: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -72,24 +124,34 @@ impl Doors {
         self.entries.iter().all(|entry| entry.door.is_none())
     }
 
-    /// Whether some listener is to be accepted from without waiting for an event.
-    pub(crate) fn may_have_more(&self) -> bool {
-        self.entries.iter().any(|entry| entry.may_accept && entry.may_have_more && entry.door.is_some())
-    }
-
     /// Somebody waits at this listener.
     pub(crate) fn mark(&mut self, number: usize) {
         if let Some(entry) = self.entries.get_mut(number) {
-            entry.may_have_more = true;
+            entry.knocks.now = true;
         }
     }
 
+    /// How many are to be accepted from this listener in this round.
+    pub(crate) fn begin(&mut self, number: usize) -> usize {
+        self.entries.get_mut(number).map_or(0, |entry| entry.knocks.take())
+    }
+
     /// Does with each listener what the lifecycle wants at the moment.
-    pub(crate) fn attend(&mut self, host: &Host) {
-        for entry in &mut self.entries {
-            let Some(id) = entry.door.as_ref().map(|door| door.id) else { continue };
-            entry.may_accept = host.is_accepting(id);
+    pub(crate) fn attend(&mut self, host: &Host, poll: BorrowedFd<'_>) {
+        for (number, entry) in self.entries.iter_mut().enumerate() {
+            let Some(door) = &entry.door else { continue };
+            let (id, listener) = (door.id, door.listener.as_fd());
+            let may_accept = host.is_accepting(id);
+            if may_accept != entry.may_accept {
+                let flags = if may_accept { EventFlags::IN } else { EventFlags::empty() };
+                // It is known to the poll: nothing that this needs can be lacking.
+                let changed = epoll::modify(poll, listener, token(self.first + number), flags);
+                debug_assert!(changed.is_ok(), "{changed:?}");
+                entry.may_accept = may_accept;
+            }
             if !host.is_listening(id) {
+                // Others may have it open still.
+                let _ = epoll::delete(poll, listener);
                 entry.door = None;
                 (self.close)(id);
             }
@@ -99,13 +161,11 @@ impl Doors {
     /// The next connection, if one waits and may be accepted.
     pub(crate) fn accept(&mut self, number: usize, host: &Arc<Host>) -> Accepted {
         let Some(entry) = self.entries.get_mut(number) else { return Accepted::None };
-        let Some(door) = entry.door.as_ref().filter(|_| entry.may_accept && entry.may_have_more) else {
-            return Accepted::None;
-        };
+        let Some(door) = entry.door.as_ref().filter(|_| entry.may_accept) else { return Accepted::None };
         match door.listener.accept(Blocking::No) {
             Ok(connection) => host.admit(connection, door.id).map_or(Accepted::Lost, Accepted::One),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                entry.may_have_more = false;
+                entry.knocks.were_in_vain();
                 Accepted::None
             }
             Err(error) => {
@@ -116,8 +176,56 @@ impl Doors {
     }
 }
 
+const fn token(number: usize) -> EventData {
+    EventData::new_u64(number as u64)
+}
+
 impl std::fmt::Debug for Doors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Doors").field(&self.entries).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets in whoever waits, round by round; says how many rounds that took and how often nobody was there.
+    fn let_in(knocks: &mut Knocks, mut waiting: usize) -> (usize, usize) {
+        let (mut rounds, mut in_vain) = (0, 0);
+        while waiting > 0 {
+            rounds += 1;
+            knocks.now = true;
+            for _ in 0..knocks.take() {
+                if waiting == 0 {
+                    in_vain += 1;
+                    knocks.were_in_vain();
+                    break;
+                }
+                waiting -= 1;
+            }
+        }
+        (rounds, in_vain)
+    }
+
+    #[test]
+    fn who_comes_alone_is_let_in_and_nobody_looked_for() {
+        let mut knocks = Knocks::default();
+        for _ in 0..100 {
+            assert_eq!(let_in(&mut knocks, 1), (1, 0));
+            assert_eq!(knocks.take(), 0, "a round without a knock");
+        }
+    }
+
+    #[test]
+    fn burst_is_let_in_by_more_and_more_at_once() {
+        let mut knocks = Knocks::default();
+        let (rounds, in_vain) = let_in(&mut knocks, 10_000);
+        assert!(rounds < 200 && in_vain <= 1, "{rounds} rounds, {in_vain} in vain");
+        knocks.now = true;
+        assert!(knocks.take() <= 64);
+        assert_eq!(knocks.take(), 0);
+        knocks.now = true;
+        assert_eq!(knocks.take(), 1, "from the beginning");
     }
 }

@@ -23,7 +23,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -163,15 +163,11 @@ impl Reactor {
         let mailbox = Arc::new(Mailbox::new(mio::Waker::new(poll.registry(), MAIL)?));
         let (doors, arrivals) = match source {
             Source::Doors { doors, close } => {
-                for (number, door) in doors.iter().enumerate() {
-                    let token = Token(FIRST_DOOR + number);
-                    poll.registry().register(&mut SourceFd(&door.raw_fd()), token, Interest::READABLE)?;
-                }
-                (Doors::new(doors, close), Arrivals::Over)
+                (Doors::new(doors, close, poll.registry().as_fd(), FIRST_DOOR)?, Arrivals::Over)
             }
             Source::Mail(inlet) => {
                 let arrivals = if inlet.lead_to(&mailbox) { Arrivals::Open } else { Arrivals::Over };
-                (Doors::new(Vec::new(), Box::new(drop)), arrivals)
+                (Doors::none(), arrivals)
             }
         };
         host.hang(mailbox.clone());
@@ -224,7 +220,7 @@ impl Reactor {
 
     /// Does with the listeners and the connections what the server wants now.
     fn attend(&mut self) {
-        self.doors.attend(&self.host);
+        self.doors.attend(&self.host, self.poll.registry().as_fd());
         let stop = self.host.stop();
         if stop != self.stop {
             self.stop = stop;
@@ -253,7 +249,7 @@ impl Reactor {
 
     /// Whether there is nothing to be done before an event comes. Where the workers are behind, what is queued waits for them.
     fn is_idle(&self) -> bool {
-        (self.queue.is_empty() || self.is_stalled()) && !self.doors.may_have_more()
+        self.queue.is_empty() || self.is_stalled()
     }
 
     fn is_stalled(&self) -> bool {
@@ -364,7 +360,7 @@ impl Reactor {
     /// Accepts from the listeners that have somebody, each within its budget.
     fn accept(&mut self) {
         for number in 0..self.doors.len() {
-            for _ in 0..ACCEPTED_AT_ONCE {
+            for _ in 0..self.doors.begin(number) {
                 if self.mailbox.wants_attention() {
                     // The limit may be reached, or the listener to be closed.
                     return;
@@ -595,6 +591,3 @@ impl Drop for Reactor {
         self.mailbox.close();
     }
 }
-
-/// Accepted from a listener before others have their turn.
-const ACCEPTED_AT_ONCE: usize = 64;

@@ -16,6 +16,7 @@ use anabranch_std::host::Binding;
 use anabranch_std::{Config, Handle, Listener, Model as Std, serve_protocol};
 use anabranch_tokio::Model as Tokio;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 macro_rules! models {
     ($($name:ident => $subject:expr;)*) => { $(
@@ -111,7 +112,10 @@ fn leaves_off_and_goes_on(Subject { start, carried, accepting }: Subject) {
     wait_for(|kind| matches!(kind, EventKind::Alarm(Alarm::Exhausted { .. })));
     assert!(handle.counters().served < CLIENTS as u64);
     // It leaves off, and does not ask the kernel in a loop.
+    let used = cpu_time();
     thread::sleep(Duration::from_millis(300));
+    let used = cpu_time() - used;
+    assert!(used < Duration::from_millis(100), "it used {used:?} to wait for 300 ms");
     assert!(handle.counters().accept_errors.exhausted <= MAX_TRIES * accepting, "{:?}", handle.counters());
 
     clients.drain(..2);
@@ -126,6 +130,12 @@ fn leaves_off_and_goes_on(Subject { start, carried, accepting }: Subject) {
     }
     handle.drain(Duration::from_secs(5));
     assert_eq!(handle.wait().left_behind, 0);
+}
+
+/// Of this process, in which nothing else runs.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The limit under which just so many descriptors more can be opened: it bounds their numbers, so that gaps are room too.
