@@ -44,9 +44,8 @@ impl SocketWire {
     pub fn new(connection: Connection) -> io::Result<Self> {
         Ok(Self { socket: Async::new_nonblocking(connection.socket)?, input: Input::Untried })
     }
-}
 
-impl SocketWire {
+    /// Sends by `send`, and waits while nothing is taken.
     #[inline]
     fn poll_send(
         &self,

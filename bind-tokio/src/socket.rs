@@ -39,9 +39,8 @@ impl SocketWire {
         let socket = unsafe { AsyncFd::register(connection.socket) }?;
         Ok(Self { socket, may_give: false, may_take: false })
     }
-}
 
-impl SocketWire {
+    /// Sends by `send`, and waits while nothing is taken.
     #[inline]
     fn poll_send(
         &mut self,

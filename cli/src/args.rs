@@ -158,6 +158,17 @@ pub enum ProtocolName {
     Etx,
 }
 
+impl ProtocolName {
+    /// As it is written on the command line, and as the scheme of an address.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Etx => "etx",
+        }
+    }
+}
+
 /// How log lines look.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {

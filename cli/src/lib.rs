@@ -17,6 +17,7 @@ pub mod limits;
 pub mod log;
 pub mod models;
 pub mod open_files;
+pub mod protocols;
 pub mod serve;
 pub mod signals;
 pub mod units;
@@ -58,17 +59,25 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// `serve` with what its configuration file says, where it has one.
+/// `serve` with what its configuration file says, where it has one, and no flag that means nothing to its protocol.
 fn configured(
     serve: ServeArguments,
     matches: &clap::ArgMatches,
     words: &[OsString],
 ) -> Result<ServeArguments, String> {
-    let (Some(file), Some((_, flags))) = (&serve.config, matches.subcommand()) else { return Ok(serve) };
-    let line = CommandLine::of(flags, serve.model);
-    let Loaded { settings, warnings } = config_file::load(file, &line).map_err(|error| error.to_string())?;
-    warn(&warnings);
-    config_file::arguments(words, &settings).map_err(|error| error.to_string())
+    let Some((_, flags)) = matches.subcommand() else { return Ok(serve) };
+    let line = CommandLine::of(flags, serve.model, serve.protocol);
+    let serve = match &serve.config {
+        None => serve,
+        Some(file) => {
+            let Loaded { settings, warnings } =
+                config_file::load(file, &line).map_err(|error| error.to_string())?;
+            warn(&warnings);
+            config_file::arguments(words, &settings).map_err(|error| error.to_string())?
+        }
+    };
+    protocols::check(&line.flags, serve.protocol).map_err(|error| error.to_string())?;
+    Ok(serve)
 }
 
 /// `check`.

@@ -186,10 +186,7 @@ fn carrier(arguments: &ServeArguments) -> Result<Carrier, NotThisModel> {
 
 /// The one line on standard output: where, how, and whom to signal.
 fn announce(arguments: &ServeArguments, handle: &Handle) {
-    let scheme = match arguments.protocol {
-        ProtocolName::Http => "http",
-        ProtocolName::Etx => "etx",
-    };
+    let scheme = arguments.protocol.name();
     let model = arguments.model.name();
     for address in handle.local_addrs() {
         let line = format!("listening on {scheme}://{address} (model {model}, pid {})\n", process::id());

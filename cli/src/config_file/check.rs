@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use anabranch_core::Lane;
-use clap::ValueEnum;
 
 use super::fault::Fault;
 use super::nearest::nearest;
 use super::read::{Pipeline, Reading, read};
 use super::schema::KEYS;
+use crate::args::ProtocolName;
 use crate::carrier::Number;
 use crate::demo::Demo;
 use crate::models::ModelName;
+use crate::protocols::is_stray;
 
 /// What the command line says already.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -20,15 +21,19 @@ pub struct CommandLine {
     pub flags: BTreeSet<&'static str>,
     /// The model, where a flag names it.
     pub model: Option<ModelName>,
+    /// And the protocol.
+    pub protocol: Option<ProtocolName>,
 }
 
 /// Reads a file's text beside a command line. What a flag says is left out of the settings; a number that means nothing to
-/// the model is a fault where the file names the model, and is set aside with a warning where a flag does. A lane that no
-/// route asks for is worth a warning: its work may be another program's.
+/// the model is a fault where the file names the model, and is set aside with a warning where a flag does. What means nothing to
+/// the protocol is set aside with a warning in any case: one file may be for both. A lane that no route asks for is worth a
+/// warning: its work may be another program's.
 #[must_use]
 pub fn check(text: &str, line: &CommandLine) -> Reading {
     let mut reading = read(text);
     numbers_for_the_model(&mut reading, line);
+    settings_for_the_protocol(&mut reading, line);
     lanes_for_the_routes(&mut reading, Demo::new("").lanes());
     reading
 }
@@ -36,8 +41,7 @@ pub fn check(text: &str, line: &CommandLine) -> Reading {
 fn numbers_for_the_model(reading: &mut Reading, line: &CommandLine) {
     let settings = &mut reading.settings;
     settings.flags.retain(|flag, _| !line.flags.contains(flag));
-    let named = settings.flags.get("model").and_then(|model| ModelName::from_str(&model.text, false).ok());
-    let model = line.model.or(named).unwrap_or(ModelName::Threads);
+    let model = line.model.unwrap_or_else(|| settings.model());
     let strangers: Vec<&'static str> = settings
         .flags
         .keys()
@@ -65,6 +69,19 @@ fn numbers_for_the_model(reading: &mut Reading, line: &CommandLine) {
     }
 }
 
+fn settings_for_the_protocol(reading: &mut Reading, line: &CommandLine) {
+    let spoken = line.protocol.unwrap_or_else(|| reading.settings.protocol());
+    let flags = &mut reading.settings.flags;
+    let strays: Vec<&'static str> = flags.keys().copied().filter(|flag| is_stray(flag, spoken)).collect();
+    for flag in strays {
+        // It was just found.
+        let Some(setting) = flags.remove(flag) else { continue };
+        let what = format!("`{}` is for protocol http, and this is protocol {}", setting.key, spoken.name());
+        let remedy = "leave it out, or choose the other protocol: protocol = \"http\"";
+        reading.warnings.push(Fault::new(setting.span, what, remedy.to_owned()));
+    }
+}
+
 /// `asked_for` are those that routes name.
 fn lanes_for_the_routes(reading: &mut Reading, asked_for: &[Lane]) {
     let names = || asked_for.iter().map(|lane| lane.0).chain([Lane::DEFAULT.0]);
@@ -88,7 +105,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 impl CommandLine {
     /// What these matches of `serve` say by flags, defaults aside.
     #[must_use]
-    pub fn of(matches: &clap::ArgMatches, model: ModelName) -> Self {
+    pub fn of(matches: &clap::ArgMatches, model: ModelName, protocol: ProtocolName) -> Self {
         let given = |flag: &str| {
             // The id of a flag is the name of its field.
             matches.value_source(&flag.replace('-', "_")) == Some(clap::parser::ValueSource::CommandLine)
@@ -96,6 +113,7 @@ impl CommandLine {
         let flags: BTreeSet<&'static str> =
             KEYS.iter().flat_map(|key| key.flags).copied().filter(|flag| given(flag)).collect();
         let model = flags.contains("model").then_some(model);
-        Self { flags, model }
+        let protocol = flags.contains("protocol").then_some(protocol);
+        Self { flags, model, protocol }
     }
 }

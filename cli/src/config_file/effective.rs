@@ -4,34 +4,31 @@ use core::fmt::Write;
 
 use anabranch_mio::{Ownership, Pinning};
 use anabranch_std::LaneConfig;
-use clap::ValueEnum;
 
 use super::read::Settings;
 use super::schema::{KEYS, Key, TABLES};
 use super::value::{canonical, default_of, toml};
+use crate::args::ProtocolName;
 use crate::carrier::{Carrier, Number, Threads};
 use crate::demo::Demo;
 use crate::models::ModelName;
+use crate::protocols::is_stray;
 
 /// The configuration as TOML that, read again, amounts to the same and is shown the same. Keys that mean nothing to the model
-/// are left out; a lane that a route asks for and nobody configured is told of in a comment.
+/// or to the protocol are left out; a lane that a route asks for and nobody configured is told of in a comment.
 #[must_use]
 pub fn effective(settings: &Settings) -> String {
-    let model = settings
-        .flags
-        .get("model")
-        .and_then(|model| ModelName::from_str(&model.text, false).ok())
-        .unwrap_or(ModelName::Threads);
+    let (model, protocol) = (settings.model(), settings.protocol());
     let mut out = String::new();
     for table in [""].iter().chain(TABLES).filter(|table| **table != "http") {
-        if !table.is_empty() {
+        let means_nothing =
+            |flag| Number::of(flag).is_some_and(|number| !number.is_for(model)) || is_stray(flag, protocol);
+        let keys = || KEYS.iter().filter(|key| key.table == *table && !means_nothing(key.flags[0]));
+        if !table.is_empty() && keys().next().is_some() {
             let _ = writeln!(out, "\n[{table}]");
         }
-        for key in KEYS.iter().filter(|key| key.table == *table) {
+        for key in keys() {
             let flag = key.flags[0];
-            if Number::of(flag).is_some_and(|number| !number.is_for(model)) {
-                continue;
-            }
             line(
                 &mut out,
                 key,
@@ -50,7 +47,8 @@ pub fn effective(settings: &Settings) -> String {
         }
     }
     for lane in Demo::new(model.name()).lanes() {
-        if settings.pipelines.iter().all(|pipeline| pipeline.name != lane.0) {
+        if protocol == ProtocolName::Http && settings.pipelines.iter().all(|pipeline| pipeline.name != lane.0)
+        {
             let _ = writeln!(
                 out,
                 "\n# [http.pipelines.{lane}] is asked for: without it, its work runs on lane default"

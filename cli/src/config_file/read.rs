@@ -9,6 +9,7 @@
 use core::ops::Range;
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -16,6 +17,8 @@ use super::fault::Fault;
 use super::nearest::nearest;
 use super::schema::{KEYS, Key, PIPELINE_KEYS, STAGED_KEYS, TABLES, WEASELDB_TABLES, place};
 use super::value::{flag_text, refusal};
+use crate::args::ProtocolName;
+use crate::models::ModelName;
 
 /// A flag, as a file gives it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +53,24 @@ pub struct Settings {
     pub flags: BTreeMap<&'static str, Setting>,
     /// Lanes, in the order of their names.
     pub pipelines: Vec<Pipeline>,
+}
+
+impl Settings {
+    /// The model that is named, or else the one that is served under.
+    #[must_use]
+    pub fn model(&self) -> ModelName {
+        self.named("model").unwrap_or(ModelName::Threads)
+    }
+
+    /// The protocol that is named, or else the one that is spoken.
+    #[must_use]
+    pub fn protocol(&self) -> ProtocolName {
+        self.named("protocol").unwrap_or(ProtocolName::Http)
+    }
+
+    fn named<N: ValueEnum>(&self, flag: &str) -> Option<N> {
+        N::from_str(&self.flags.get(flag)?.text, false).ok()
+    }
 }
 
 /// A file that was read: what it says, as far as it says anything, and what is wrong with it.

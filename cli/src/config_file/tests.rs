@@ -10,7 +10,7 @@ use super::effective::effective;
 use super::fault::Faults;
 use super::read::{Pipeline, Reading};
 use super::schema::{KEYS, PIPELINE_KEYS};
-use crate::args::{LogFormat, ServeArguments};
+use crate::args::{LogFormat, ProtocolName, ServeArguments};
 use crate::models::ModelName;
 
 /// A file as WeaselDB has it: its own tables beside those of its server.
@@ -243,13 +243,17 @@ fn model_that_is_named_counts_before_the_one_its_threads_name() {
 #[test]
 fn flags_override_the_file() {
     let text = "model = \"staged\"\nport = 70000\nqueue = 3\nacceptors = 2\n[limits]\nmax_fields = 7\n";
-    let line = CommandLine { flags: BTreeSet::from(["port"]), model: None };
+    let line = CommandLine { flags: BTreeSet::from(["port"]), model: None, protocol: None };
     let told = check(text, &line).faults;
     // A value that cannot be is a fault though a flag overrides it; what the flag says is not taken from the file.
     assert_eq!(told.len(), 2, "{told:?}");
 
     let text = "model = \"staged\"\nport = 7000\nacceptors = 2\n[limits]\nmax_fields = 7\n";
-    let line = CommandLine { flags: BTreeSet::from(["port", "model"]), model: Some(ModelName::Pool) };
+    let line = CommandLine {
+        flags: BTreeSet::from(["port", "model"]),
+        model: Some(ModelName::Pool),
+        protocol: None,
+    };
     let reading = check(text, &line);
     assert_eq!(reading.faults, []);
     assert_eq!(reading.warnings.len(), 1, "{:?}", reading.warnings);
@@ -258,11 +262,32 @@ fn flags_override_the_file() {
 }
 
 #[test]
+fn what_means_nothing_to_the_protocol_is_set_aside_with_a_warning() {
+    let told = |text: &str, line: &CommandLine| {
+        let reading = check(text, line);
+        assert_eq!(reading.faults, [], "{text}");
+        let flags: Vec<_> = reading.settings.flags.keys().copied().collect();
+        (flags, reading.warnings.iter().map(|warning| warning.what.clone()).collect::<Vec<_>>())
+    };
+    let both = "[limits]\nmax_fields = 7\nmax_output_bytes = 9\n[etx]\netx_delay = \"1s\"\n";
+    let etx = "`limits.max_fields` is for protocol http, and this is protocol etx".to_owned();
+    let nothing = CommandLine::default();
+    assert_eq!(told(both, &nothing).1, [""; 0], "what is in [etx] says whom it is for");
+    let named = format!("protocol = \"etx\"\n{both}");
+    let left = vec!["etx-delay", "max-output-bytes", "protocol"];
+    assert_eq!(told(&named, &nothing), (left.clone(), vec![etx.clone()]));
+    let line =
+        CommandLine { flags: BTreeSet::from(["protocol"]), model: None, protocol: Some(ProtocolName::Etx) };
+    assert_eq!(told(both, &line), (left[..2].to_vec(), vec![etx]));
+}
+
+#[test]
 fn what_is_printed_is_read_as_the_same_and_printed_the_same() {
     let everything = "bind = \"::1\"\nlane_threads = 5\n[limits]\nmax_body_bytes = \"1.5k\"\nmax_requests = \"off\"\n\
                       max_memory = 0x1000\n[deadlines]\nhead_timeout = \"90s\"\ngrace = \"off\"\n[logging]\nverbose = 2\n\
-                      access_log = true\n[etx]\netx_delay = 0\n";
-    let mut texts = vec![String::new(), WEASELDB.to_owned(), everything.to_owned()];
+                      access_log = true\n";
+    let etx = "protocol = \"etx\"\n[limits]\nmax_output_bytes = 5\n[etx]\netx_delay = 0\n";
+    let mut texts = vec![String::new(), WEASELDB.to_owned(), everything.to_owned(), etx.to_owned()];
     texts.extend(ModelName::value_variants().iter().map(|model| format!("model = \"{}\"", model.name())));
     texts.push("model = \"pool\"\nthreads = 3".to_owned());
     for text in texts {
