@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use anabranch_core::lifecycle::ListenerId;
-use anabranch_std::host::{Admitted, Host};
-use anabranch_std::{Blocking, Listener};
+use anabranch_std::host::{Admitted, Answer, Host};
+use anabranch_std::{Blocking, Connection, Listener};
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 /// A listener that a reactor accepts from. It is owned outside: a loop that dies closes none, and whoever waits in its
@@ -48,6 +48,8 @@ struct Entry {
     door: Option<Door>,
     may_accept: bool,
     knocks: Knocks,
+    /// Accepted while another loop took the last place.
+    waiting: Option<Connection>,
 }
 
 /// Whether somebody waits at a listener, and how many are let in at once.
@@ -106,7 +108,8 @@ impl Doors {
         for (number, door) in doors.iter().enumerate() {
             epoll::add(poll, door.listener.as_fd(), token(first + number), EventFlags::empty())?;
         }
-        let entry = |door| Entry { door: Some(door), may_accept: false, knocks: Knocks::default() };
+        let entry =
+            |door| Entry { door: Some(door), may_accept: false, knocks: Knocks::default(), waiting: None };
         Ok(Self { entries: doors.into_iter().map(entry).collect(), close, first })
     }
 
@@ -153,9 +156,18 @@ impl Doors {
                 // Others may have it open still.
                 let _ = epoll::delete(poll, listener);
                 entry.door = None;
+                entry.waiting = None;
                 (self.close)(id);
             }
         }
+    }
+
+    /// Who was accepted before and has waited since, if there is a place now.
+    pub(crate) fn readmit(&mut self, number: usize, host: &Arc<Host>) -> Accepted {
+        let Some(entry) = self.entries.get_mut(number).filter(|entry| entry.may_accept) else {
+            return Accepted::None;
+        };
+        entry.waiting.take().map_or(Accepted::None, |connection| entry.admit(connection, host))
     }
 
     /// The next connection, if one waits and may be accepted.
@@ -163,7 +175,7 @@ impl Doors {
         let Some(entry) = self.entries.get_mut(number) else { return Accepted::None };
         let Some(door) = entry.door.as_ref().filter(|_| entry.may_accept) else { return Accepted::None };
         match door.listener.accept(Blocking::No) {
-            Ok(connection) => host.admit(connection, door.id).map_or(Accepted::Lost, Accepted::One),
+            Ok(connection) => entry.admit(connection, host),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 entry.knocks.were_in_vain();
                 Accepted::None
@@ -172,6 +184,20 @@ impl Doors {
                 host.accept_failed(door.id, &error);
                 Accepted::Lost
             }
+        }
+    }
+}
+
+impl Entry {
+    fn admit(&mut self, connection: Connection, host: &Arc<Host>) -> Accepted {
+        let Some(door) = &self.door else { return Accepted::Lost };
+        match host.admit(connection, door.id) {
+            Answer::Come(admitted) => Accepted::One(admitted),
+            Answer::Wait(connection) => {
+                self.waiting = Some(connection);
+                Accepted::None
+            }
+            Answer::Closed => Accepted::Lost,
         }
     }
 }

@@ -221,6 +221,11 @@ impl Reactor {
     /// Does with the listeners and the connections what the server wants now.
     fn attend(&mut self) {
         self.doors.attend(&self.host, self.poll.registry().as_fd());
+        for number in 0..self.doors.len() {
+            if let Accepted::One(admitted) = self.doors.readmit(number, &self.host) {
+                self.welcome(admitted);
+            }
+        }
         let stop = self.host.stop();
         if stop != self.stop {
             self.stop = stop;

@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use anabranch_core::lifecycle::{
-    AcceptErrorKind, Action, Admission, ListenerId, Phase, Server, ServerConfig,
+    AcceptErrorKind, Action, Admission, AtLimit, ListenerId, Phase, Server, ServerConfig,
 };
 use anabranch_core::{AbortReason, CloseReason, Instant};
 
@@ -41,6 +41,7 @@ type Move = (&'static str, &'static str, &'static str);
 /// A server, and what it was seen to do.
 struct Walker {
     server: Server,
+    at_limit: AtLimit,
     now: Instant,
     open: Vec<anabranch_core::ConnectionId>,
     /// What the listener was last told, once it was told anything.
@@ -65,12 +66,14 @@ struct Seen {
 }
 
 impl Walker {
-    fn new() -> Self {
+    fn new(at_limit: AtLimit) -> Self {
         let mut config = ServerConfig::default();
+        config.at_limit = at_limit;
         config.max_connections = 1;
         config.max_refusals = 1;
         Self {
             server: Server::new(config),
+            at_limit,
             now: Instant::ORIGIN,
             open: Vec::new(),
             accepting: None,
@@ -82,8 +85,8 @@ impl Walker {
     }
 
     /// Goes through `steps`, and looks at the laws on the way.
-    fn through(steps: &[usize]) -> Self {
-        let mut walker = Self::new();
+    fn through(at_limit: AtLimit, steps: &[usize]) -> Self {
+        let mut walker = Self::new(at_limit);
         for step in steps {
             walker.step(*step);
         }
@@ -188,9 +191,11 @@ impl Walker {
         assert_eq!(after.waits, waits, "a drain has its end in time; {}", context());
         if let Some(admission) = self.admission {
             let expected = match (is_stopping(before), before.served, before.refused) {
-                (true, ..) | (false, 1, 1) => matches!(admission, Admission::Drop),
+                (true, ..) => matches!(admission, Admission::Drop),
                 (false, 0, _) => matches!(admission, Admission::Serve(_)),
-                _ => matches!(admission, Admission::Refuse(_)),
+                (false, ..) if self.at_limit == AtLimit::Pause => matches!(admission, Admission::Wait),
+                (false, _, 0) => matches!(admission, Admission::Refuse(_)),
+                _ => matches!(admission, Admission::Drop),
             };
             assert!(expected, "{admission:?}; {}", context());
         }
@@ -221,15 +226,15 @@ const fn name(phase: Phase) -> &'static str {
 }
 
 /// Every state that is reached with the steps that lead there, and every move.
-fn walk() -> (HashMap<Seen, Vec<usize>>, BTreeSet<Move>) {
-    let start = Walker::new().seen();
+fn walk(at_limit: AtLimit) -> (HashMap<Seen, Vec<usize>>, BTreeSet<Move>) {
+    let start = Walker::new(at_limit).seen();
     let (mut reached, mut moves) = (HashMap::from([(start, Vec::new())]), BTreeSet::new());
     let mut open = VecDeque::from([start]);
     while let Some(from) = open.pop_front() {
         for (step, (name, _)) in ALL.iter().enumerate() {
             let mut steps = reached[&from].clone();
             steps.push(step);
-            let to = Walker::through(&steps).seen();
+            let to = Walker::through(at_limit, &steps).seen();
             if from.phase != to.phase {
                 moves.insert((from.phase, to.phase, *name));
             }
@@ -244,22 +249,24 @@ fn walk() -> (HashMap<Seen, Vec<usize>>, BTreeSet<Move>) {
 
 #[test]
 fn laws_of_a_stop_hold_in_every_state_and_every_state_can_be_stopped() {
-    let (reached, _) = walk();
-    assert!(reached.len() > 20, "the walk saw {} states only", reached.len());
-    for steps in reached.values() {
-        for (how, last) in [("stop", "timeout"), ("abort", "early timeout")] {
-            let mut walker = Walker::through(steps);
-            for name in [how, last, "closed", "closed"] {
-                walker.step(ALL.iter().position(|(other, _)| *other == name).expect("it can happen"));
+    for at_limit in [AtLimit::Pause, AtLimit::Refuse] {
+        let (reached, _) = walk(at_limit);
+        assert!(reached.len() > 15, "the walk saw {} states only", reached.len());
+        for steps in reached.values() {
+            for (how, last) in [("stop", "timeout"), ("abort", "early timeout")] {
+                let mut walker = Walker::through(at_limit, steps);
+                for name in [how, last, "closed", "closed"] {
+                    walker.step(ALL.iter().position(|(other, _)| *other == name).expect("it can happen"));
+                }
+                assert!(walker.stopped, "{how} does not end {:?} after {steps:?}", walker.seen());
             }
-            assert!(walker.stopped, "{how} does not end {:?} after {steps:?}", walker.seen());
         }
     }
 }
 
 #[test]
 fn phases_move_by_these_causes_and_no_others() {
-    let (_, moves) = walk();
+    let (_, moves) = walk(AtLimit::Refuse);
     let expected = BTreeSet::from([
         ("Running", "Suspended", "suspend"),
         ("Suspended", "Running", "resume"),
@@ -286,6 +293,7 @@ fn phases_move_by_these_causes_and_no_others() {
         ("Suspended", "Stopped", "abort"),
     ]);
     assert_eq!(moves, expected);
+    assert_eq!(walk(AtLimit::Pause).1, expected, "what becomes of newcomers is no matter of phases");
 }
 
 #[test]
@@ -296,7 +304,7 @@ fn book_shows_every_phase_by_all_that_can_happen() {
 /// The phases that are seen next, for each phase and all that can happen in it.
 fn table() -> String {
     const PHASES: [&str; 5] = ["Running", "Suspended", "Draining", "Aborting", "Stopped"];
-    let (_, moves) = walk();
+    let (_, moves) = walk(AtLimit::Refuse);
     let mut text = format!("| | {} |\n|---|{}\n", PHASES.join(" | "), "---|".repeat(PHASES.len()));
     for (name, _) in ALL {
         let cells = PHASES.map(|from| {

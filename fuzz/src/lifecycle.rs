@@ -63,6 +63,7 @@ pub fn check(data: &[u8]) {
                     match server.handle_accepted(listener, now) {
                         Admission::Serve(id) => serving.push(id),
                         Admission::Refuse(id) => refusing.push(id),
+                        Admission::Wait => assert!(serving.len() >= limit && !stopping),
                         Admission::Drop => {}
                     }
                 }

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use anabranch_core::lifecycle::ListenerId;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::{Admitted, Bell, Host, Stop};
+use super::{Admitted, Answer, Bell, Host, Stop};
 use crate::eventfd::{event, hush, ring};
-use crate::listener::{Blocking, Listener};
+use crate::listener::{Blocking, Connection, Listener};
 
 /// Where a model puts the connections that were accepted.
 pub trait Placement: Send {
@@ -86,6 +86,7 @@ impl<P: Placement> Acceptor<P> {
             id: ListenerId(number),
             listener,
             may_accept: false,
+            waiting: None,
         });
         Self { host: host.clone(), bell, doors: Doors(doors.collect()), placement }
     }
@@ -96,6 +97,9 @@ impl<P: Placement> Acceptor<P> {
             self.doors.attend(&self.host);
             if self.doors.0.is_empty() {
                 return;
+            }
+            for id in self.doors.who_have_somebody() {
+                self.accept(id);
             }
             let ready = self.poll();
             for id in ready {
@@ -122,20 +126,23 @@ impl<P: Placement> Acceptor<P> {
         open.iter().zip(&fds[1..]).filter(|(_, fd)| is_ready(fd)).map(|(door, _)| door.id).collect()
     }
 
-    /// Accepts one connection, if that is still wanted: others may have been accepted since the poll.
+    /// Accepts one connection, who waits before who knocks, if that is still wanted: others may have been accepted since the poll.
     fn accept(&mut self, id: ListenerId) {
         let Self { host, doors, placement, .. } = self;
         if !placement.has_room() || !host.is_accepting(id) {
             return;
         }
-        let Some(door) = doors.0.iter().find(|door| door.id == id) else { return };
-        let connection = match door.listener.accept(P::BLOCKING) {
+        let Some(door) = doors.0.iter_mut().find(|door| door.id == id) else { return };
+        let accepted = door.waiting.take().map_or_else(|| door.listener.accept(P::BLOCKING), Ok);
+        let connection = match accepted {
             Ok(connection) => connection,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) => return host.accept_failed(id, &error),
         };
-        if let Some(admitted) = host.admit(connection, id) {
-            placement.place(admitted, &mut || doors.attend(host));
+        match host.admit(connection, id) {
+            Answer::Come(admitted) => placement.place(admitted, &mut || doors.attend(host)),
+            Answer::Wait(connection) => door.waiting = Some(connection),
+            Answer::Closed => {}
         }
     }
 }
@@ -149,9 +156,16 @@ struct Door {
     id: ListenerId,
     listener: Arc<Listener>,
     may_accept: bool,
+    /// Accepted while another took the last place.
+    waiting: Option<Connection>,
 }
 
 impl Doors {
+    /// Those that may accept, and have somebody who was accepted before.
+    fn who_have_somebody(&self) -> Vec<ListenerId> {
+        self.0.iter().filter(|door| door.may_accept && door.waiting.is_some()).map(|door| door.id).collect()
+    }
+
     /// Does with each listener what the lifecycle wants at the moment.
     fn attend(&mut self, host: &Host) {
         host.ask_server(|server| {

@@ -208,16 +208,18 @@ impl Host {
         Ok(std::iter::once(first).chain(siblings).collect())
     }
 
-    /// Asks for a place for a connection that was just accepted; `None`: it is closed already, for there is none.
+    /// Asks for a place for a connection that was just accepted, or that [waits](Answer::Wait) and whose listener
+    /// [accepts](Self::is_accepting) again.
     #[must_use]
-    pub fn admit(self: &Arc<Self>, connection: Connection, listener: ListenerId) -> Option<Admitted> {
+    pub fn admit(self: &Arc<Self>, connection: Connection, listener: ListenerId) -> Answer {
         let (welcome, id) = match self.with_server(|server, now| server.handle_accepted(listener, now)) {
             Admission::Serve(id) => (Welcome::Serve, id),
             Admission::Refuse(id) => (Welcome::Refuse, id),
-            Admission::Drop => return None,
+            Admission::Wait => return Answer::Wait(connection),
+            Admission::Drop => return Answer::Closed,
         };
         let permit = Permit::new(self.clone(), id);
-        Some(Admitted { connection, welcome, listener, permit, host: self.clone() })
+        Answer::Come(Admitted { connection, welcome, listener, permit, host: self.clone() })
     }
 
     /// `accept` failed with anything but `WouldBlock`. Look up afterwards what the listeners are to do.
@@ -372,6 +374,18 @@ impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").field("stop", &self.stop()).finish_non_exhaustive()
     }
+}
+
+/// What the lifecycle says to a connection that was accepted.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is carried.
+    Come(Admitted),
+    /// It is to be kept, and asked for again, before any other of its listener, once that accepts again: it was accepted while
+    /// another took the last place. When its listener is closed, it is too.
+    Wait(Connection),
+    /// It is closed already.
+    Closed,
 }
 
 /// A connection that the lifecycle admitted, on its way to whoever carries it. Wherever that way ends, the lifecycle is

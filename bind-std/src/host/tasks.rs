@@ -21,7 +21,7 @@ use anabranch_core::drive::{Alarm, Budget, PollWire, Polled, Stop};
 use anabranch_core::lifecycle::ListenerId;
 use anabranch_core::{AbortReason, CloseReason, Instant, Turn};
 
-use super::{Admitted, Bell, Clock, Host, Permit, Workspace};
+use super::{Admitted, Answer, Bell, Clock, Host, Permit, Workspace};
 use crate::listener::Connection;
 
 /// The tasks of a server.
@@ -88,7 +88,7 @@ impl Tasks {
         S: FnMut(Admitted),
     {
         let member = Member::new(self, Role::Acceptor);
-        Accepting { member, id, listener: Some(listener), spawn }
+        Accepting { member, id, listener: Some(listener), waiting: None, spawn }
     }
 
     /// A task that carries a connection over what `wire` makes of it, from its first byte to its last.
@@ -199,6 +199,8 @@ pub struct Accepting<L, S> {
     id: ListenerId,
     /// `None` once it is closed.
     listener: Option<L>,
+    /// Accepted while another took the last place.
+    waiting: Option<Connection>,
     spawn: S,
 }
 
@@ -213,7 +215,7 @@ where
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Self { member, id, listener, spawn } = self.get_mut();
+        let Self { member, id, listener, waiting, spawn } = self.get_mut();
         member.is_woken_by(context.waker());
         let host = &member.tasks.host;
         for _ in 0..ACCEPTED_IN_A_ROW {
@@ -226,13 +228,15 @@ where
             if !may_accept {
                 return Poll::Pending;
             }
-            match open.poll_accept(context) {
+            let accepted =
+                waiting.take().map_or_else(|| open.poll_accept(context), |kept| Poll::Ready(Ok(kept)));
+            match accepted {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(connection)) => {
-                    if let Some(admitted) = host.admit(connection, *id) {
-                        spawn(admitted);
-                    }
-                }
+                Poll::Ready(Ok(connection)) => match host.admit(connection, *id) {
+                    Answer::Come(admitted) => spawn(admitted),
+                    Answer::Wait(connection) => *waiting = Some(connection),
+                    Answer::Closed => {}
+                },
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::WouldBlock => {}
                 Poll::Ready(Err(error)) => host.accept_failed(*id, &error),
             }

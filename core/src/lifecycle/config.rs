@@ -18,8 +18,8 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// What becomes of those who come when so many are served. Default [`AtLimit::Pause`].
     pub at_limit: AtLimit,
-    /// Connections that are told so at once, beyond those served; whoever comes beyond that too is closed without a word.
-    /// Default 64.
+    /// Connections that are told so at once under [`AtLimit::Refuse`], beyond those served; whoever comes beyond that too is
+    /// closed without a word. Default 64.
     pub max_refusals: usize,
     /// How long accepting pauses when descriptors or memory ran out. Default 50 ms, doubling up to 1 s.
     pub accept_backoff: Backoff,
@@ -47,7 +47,8 @@ impl Default for ServerConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum AtLimit {
-    /// Accepts nobody: newcomers wait in the kernel's queue. Costs them time and the server nothing.
+    /// Accepts nobody: newcomers wait in the kernel's queue, and one of each that accepts, at most, with that. Costs them time
+    /// and the server nothing.
     #[default]
     Pause,
     /// Accepts and says that it is full ([`Protocol::refuse`](crate::Protocol::refuse); in HTTP: 503): newcomers can go

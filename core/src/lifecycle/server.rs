@@ -33,6 +33,10 @@ pub enum Admission {
     /// Tell it that there is no room ([`Protocol::refuse`](crate::Protocol::refuse)), and say
     /// [`Server::handle_closed`] when that is done.
     Refuse(ConnectionId),
+    /// Keep it as it is, with whoever waits in the kernel's queue: it was accepted while another took the last place. Ask again,
+    /// before any other of its listener, once that [accepts](Server::is_accepting), and close it when that is closed. Nobody
+    /// heard of it, and it counts for nothing.
+    Wait,
     /// Close it at once. It has no number; nothing more need be said.
     Drop,
 }
@@ -149,9 +153,13 @@ impl Server {
     /// *Input.* A connection was accepted: says what to do with it.
     ///
     /// Never serves more than [`max_connections`](ServerConfig::max_connections). A connection that was accepted in a race
-    /// with a pause is served if there is room, and refused if there is none, under [`AtLimit::Pause`] too: the kernel
-    /// takes nobody back. One accepted in a race with a stop is dropped.
+    /// with a pause is served if there is room. If there is none it waits, under [`AtLimit::Pause`]: the kernel takes nobody
+    /// back, so that whoever accepted it keeps it. One accepted in a race with a stop is dropped.
     pub fn handle_accepted(&mut self, listener: ListenerId, now: Instant) -> Admission {
+        let has_room = self.counters.open < self.config.max_connections;
+        if !has_room && self.config.at_limit == AtLimit::Pause && !self.phase.is_stopping() {
+            return Admission::Wait;
+        }
         self.counters.accepted += 1;
         if self.exhaustion.end() {
             self.record(EventKind::AcceptRecovered, now);
@@ -159,7 +167,7 @@ impl Server {
         if self.phase.is_stopping() {
             return self.drop_connection(listener, DropCause::Stopping, now);
         }
-        if self.counters.open < self.config.max_connections {
+        if has_room {
             return self.serve(listener, now);
         }
         if self.counters.refusing < self.config.max_refusals {

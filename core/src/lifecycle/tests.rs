@@ -65,13 +65,24 @@ fn pause_that_ended_before_it_was_polled_is_not_mentioned() {
 }
 
 #[test]
-fn connection_accepted_in_a_race_with_the_pause_is_refused_then_dropped() {
+fn connection_accepted_in_a_race_with_the_pause_waits_for_a_place() {
     let mut server = running(config(1, AtLimit::Pause));
-    serve(&mut server, L0);
-    assert!(matches!(server.handle_accepted(L1, T0), Admission::Refuse(_)));
-    assert!(matches!(server.handle_accepted(L1, T0), Admission::Refuse(_)));
+    let first = serve(&mut server, L0);
+    events(&mut server);
+    let before = *server.counters();
+    for _ in 0..3 {
+        assert_eq!(server.handle_accepted(L1, T0), Admission::Wait);
+    }
+    assert_eq!((events(&mut server), *server.counters()), (vec![], before), "nobody heard of it");
+    server.handle_closed(first, CloseReason::Finished, T0);
+    assert!(server.is_accepting(L1));
+    serve(&mut server, L1);
+    assert_eq!(server.counters().accepted, 2);
+    // While the server is suspended it waits too; once it stops there is nothing to wait for.
+    server.suspend(T0);
+    assert_eq!(server.handle_accepted(L1, T0), Admission::Wait);
+    server.stop(Duration::ZERO, T0);
     assert_eq!(server.handle_accepted(L1, T0), Admission::Drop);
-    assert_eq!((server.counters().open, server.counters().refusing), (1, 2));
 }
 
 #[test]
@@ -94,7 +105,7 @@ fn limit_of_zero_serves_nobody() {
     let mut server = Server::new(config(0, AtLimit::Pause));
     server.handle_bound(L0, None, T0);
     assert_eq!(actions(&mut server), []);
-    assert!(matches!(server.handle_accepted(L0, T0), Admission::Refuse(_)));
+    assert_eq!(server.handle_accepted(L0, T0), Admission::Wait);
 }
 
 #[test]
@@ -395,6 +406,7 @@ impl Binding {
                 assert!(self.seen.insert(id), "an id is given once");
                 self.open.push(id);
             }
+            Admission::Wait => assert!(!self.stop_polled, "nobody waits for a place after a stop"),
             Admission::Drop => {}
         }
     }

@@ -71,6 +71,36 @@ fn suspended_server_serves_whom_it_has_and_accepts_the_others_later() {
 }
 
 #[test]
+fn full_server_that_pauses_keeps_everybody_waiting_and_turns_nobody_away() {
+    const CLIENTS: usize = 12;
+    const REQUESTS: usize = 25;
+    for model in MODELS {
+        let mut config = Config::new(*model);
+        config.server.max_connections = 2;
+        let server = Server::start(&config, hello());
+        thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| {
+                    for _ in 0..REQUESTS {
+                        let mut client = server.connect();
+                        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+                        let mut answer = String::new();
+                        client
+                            .read_to_string(&mut answer)
+                            .unwrap_or_else(|error| panic!("{model:?}: {error}"));
+                        assert!(answer.ends_with("hello"), "{model:?}: {answer:?}");
+                    }
+                });
+            }
+        });
+        let counters = server.0.counters();
+        assert_eq!((counters.served, counters.accepted), ((CLIENTS * REQUESTS) as u64, counters.served));
+        assert!(counters.peak <= 2, "{model:?}: {counters:?}");
+        server.ends();
+    }
+}
+
+#[test]
 fn full_lane_is_answered_at_once_and_quick_answers_go_on() {
     const NARROW: Lane = Lane("narrow");
     for model in MODELS {

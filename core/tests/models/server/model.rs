@@ -209,6 +209,10 @@ impl Model {
     }
 
     fn accepted(&mut self, listener: ListenerId) -> Admission {
+        let has_room = self.served() < self.config.max_connections;
+        if !has_room && !self.is_stopping() && self.config.at_limit == AtLimit::Pause {
+            return Admission::Wait;
+        }
         if self.pause.is_some_and(|pause| pause.over) {
             self.pause = None;
             self.note(EventKind::AcceptRecovered);
@@ -218,7 +222,7 @@ impl Model {
         if self.is_stopping() {
             self.note(EventKind::Dropped { listener, cause: DropCause::Stopping });
             Admission::Drop
-        } else if self.served() < self.config.max_connections {
+        } else if has_room {
             self.open.insert(connection, (true, self.now));
             self.note(EventKind::Opened { connection, listener });
             if self.served() == self.config.max_connections {
