@@ -43,6 +43,10 @@
 //!
 //! # Many acceptors
 //!
+//! Two that accept at the same time may both have found a place free, and there was one. Whom the other brings is not turned
+//! away while the server is to [pause](AtLimit::Pause) at its limit: it waits with whoever accepted it ([`Admission::Wait`]),
+//! as others do in the kernel's queue, so that there is one at most for each acceptor and listener.
+//!
 //! One lock a connection costs little beside `accept` itself. Where acceptors are many and share nothing, permits will
 //! be leased: an acceptor takes a batch of *n* permits in one call, admits from it without asking, and gives back what
 //! it does not use. Served connections and permits on lease together stay within the limit, so it stays hard; what it
