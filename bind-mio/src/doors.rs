@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use anabranch_core::lifecycle::ListenerId;
-use anabranch_std::host::{Admitted, Answer, Host};
+use anabranch_std::host::{Admittance, Admitted, Host};
 use anabranch_std::{Blocking, Connection, Listener};
 use rustix::event::epoll::{self, EventData, EventFlags};
 
@@ -192,12 +192,12 @@ impl Entry {
     fn admit(&mut self, connection: Connection, host: &Arc<Host>) -> Accepted {
         let Some(door) = &self.door else { return Accepted::Lost };
         match host.admit(connection, door.id) {
-            Answer::Come(admitted) => Accepted::One(admitted),
-            Answer::Wait(connection) => {
+            Admittance::Granted(admitted) => Accepted::One(admitted),
+            Admittance::Wait(connection) => {
                 self.waiting = Some(connection);
                 Accepted::None
             }
-            Answer::Closed => Accepted::Lost,
+            Admittance::Denied => Accepted::Lost,
         }
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use anabranch_core::lifecycle::ListenerId;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::{Admitted, Answer, Bell, Host, Stop};
+use super::{Admittance, Admitted, Bell, Host, Stop};
 use crate::eventfd::{event, hush, ring};
 use crate::listener::{Blocking, Connection, Listener};
 
@@ -140,9 +140,9 @@ impl<P: Placement> Acceptor<P> {
             Err(error) => return host.accept_failed(id, &error),
         };
         match host.admit(connection, id) {
-            Answer::Come(admitted) => placement.place(admitted, &mut || doors.attend(host)),
-            Answer::Wait(connection) => door.waiting = Some(connection),
-            Answer::Closed => {}
+            Admittance::Granted(admitted) => placement.place(admitted, &mut || doors.attend(host)),
+            Admittance::Wait(connection) => door.waiting = Some(connection),
+            Admittance::Denied => {}
         }
     }
 }

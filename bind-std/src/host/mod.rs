@@ -208,18 +208,18 @@ impl Host {
         Ok(std::iter::once(first).chain(siblings).collect())
     }
 
-    /// Asks for a place for a connection that was just accepted, or that [waits](Answer::Wait) and whose listener
+    /// Asks for a place for a connection that was just accepted, or that [waits](Admittance::Wait) and whose listener
     /// [accepts](Self::is_accepting) again.
     #[must_use]
-    pub fn admit(self: &Arc<Self>, connection: Connection, listener: ListenerId) -> Answer {
+    pub fn admit(self: &Arc<Self>, connection: Connection, listener: ListenerId) -> Admittance {
         let (welcome, id) = match self.with_server(|server, now| server.handle_accepted(listener, now)) {
             Admission::Serve(id) => (Welcome::Serve, id),
             Admission::Refuse(id) => (Welcome::Refuse, id),
-            Admission::Wait => return Answer::Wait(connection),
-            Admission::Drop => return Answer::Closed,
+            Admission::Wait => return Admittance::Wait(connection),
+            Admission::Drop => return Admittance::Denied,
         };
         let permit = Permit::new(self.clone(), id);
-        Answer::Come(Admitted { connection, welcome, listener, permit, host: self.clone() })
+        Admittance::Granted(Admitted { connection, welcome, listener, permit, host: self.clone() })
     }
 
     /// `accept` failed with anything but `WouldBlock`. Look up afterwards what the listeners are to do.
@@ -378,14 +378,14 @@ impl fmt::Debug for Host {
 
 /// What the lifecycle says to a connection that was accepted.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Admittance {
     /// It is carried.
-    Come(Admitted),
+    Granted(Admitted),
     /// It is to be kept, and asked for again, before any other of its listener, once that accepts again: it was accepted while
     /// another took the last place. When its listener is closed, it is too.
     Wait(Connection),
     /// It is closed already.
-    Closed,
+    Denied,
 }
 
 /// A connection that the lifecycle admitted, on its way to whoever carries it. Wherever that way ends, the lifecycle is

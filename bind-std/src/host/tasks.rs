@@ -21,7 +21,7 @@ use anabranch_core::drive::{Alarm, Budget, PollWire, Polled, Stop};
 use anabranch_core::lifecycle::ListenerId;
 use anabranch_core::{AbortReason, CloseReason, Instant, Turn};
 
-use super::{Admitted, Answer, Bell, Clock, Host, Permit, Workspace};
+use super::{Admittance, Admitted, Bell, Clock, Host, Permit, Workspace};
 use crate::listener::Connection;
 
 /// The tasks of a server.
@@ -233,9 +233,9 @@ where
             match accepted {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(connection)) => match host.admit(connection, *id) {
-                    Answer::Come(admitted) => spawn(admitted),
-                    Answer::Wait(connection) => *waiting = Some(connection),
-                    Answer::Closed => {}
+                    Admittance::Granted(admitted) => spawn(admitted),
+                    Admittance::Wait(connection) => *waiting = Some(connection),
+                    Admittance::Denied => {}
                 },
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::WouldBlock => {}
                 Poll::Ready(Err(error)) => host.accept_failed(*id, &error),
