@@ -1,6 +1,7 @@
 //! Servers of every model that carries more than one connection at a time, over real sockets.
 
 mod deferring;
+mod ending;
 mod fairness;
 mod lifecycle;
 mod memory;
