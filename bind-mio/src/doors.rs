@@ -162,19 +162,17 @@ impl Doors {
         }
     }
 
-    /// Who was accepted before and has waited since, if there is a place now.
-    pub(crate) fn readmit(&mut self, number: usize, host: &Arc<Host>) -> Accepted {
-        let Some(entry) = self.entries.get_mut(number).filter(|entry| entry.may_accept) else {
-            return Accepted::None;
-        };
-        entry.waiting.take().map_or(Accepted::None, |connection| entry.admit(connection, host))
+    /// Whether somebody was accepted from this listener before, and has waited for a place since.
+    pub(crate) fn has_waiting(&self, number: usize) -> bool {
+        self.entries.get(number).is_some_and(|entry| entry.waiting.is_some())
     }
 
-    /// The next connection, if one waits and may be accepted.
+    /// The next connection, who waits before who knocks, if there is one and it may be accepted.
     pub(crate) fn accept(&mut self, number: usize, host: &Arc<Host>) -> Accepted {
         let Some(entry) = self.entries.get_mut(number) else { return Accepted::None };
         let Some(door) = entry.door.as_ref().filter(|_| entry.may_accept) else { return Accepted::None };
-        match door.listener.accept(Blocking::No) {
+        let accepted = entry.waiting.take().map_or_else(|| door.listener.accept(Blocking::No), Ok);
+        match accepted {
             Ok(connection) => entry.admit(connection, host),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 entry.knocks.were_in_vain();

@@ -222,7 +222,9 @@ impl Reactor {
     fn attend(&mut self) {
         self.doors.attend(&self.host, self.poll.registry().as_fd());
         for number in 0..self.doors.len() {
-            if let Accepted::One(admitted) = self.doors.readmit(number, &self.host) {
+            if self.doors.has_waiting(number)
+                && let Accepted::One(admitted) = self.doors.accept(number, &self.host)
+            {
                 self.welcome(admitted);
             }
         }
