@@ -213,6 +213,57 @@ impl std::fmt::Debug for Doors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpStream;
+    use std::sync::mpsc::{Sender, channel};
+
+    use anabranch_core::etx::Ack;
+    use anabranch_std::host::Binding;
+    use anabranch_std::{Config, serve_protocol};
+
+    /// A model that carries nobody, and lends what it was started with.
+    struct Lent(Sender<(Arc<Host>, Arc<Listener>)>);
+
+    impl Binding for Lent {
+        fn start(&self, host: &Arc<Host>, _: &Config<Self>, listeners: Vec<Listener>) -> io::Result<()> {
+            listeners
+                .into_iter()
+                .for_each(|listener| self.0.send((host.clone(), Arc::new(listener))).unwrap());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_was_accepted_too_early_waits_and_is_let_in_before_others() {
+        let (lent, host) = channel();
+        let mut config = Config::new(Lent(lent));
+        config.server.max_connections = 1;
+        let handle =
+            serve_protocol(&config, [Listener::bind("127.0.0.1:0").unwrap()], Ack::default()).unwrap();
+        let (host, listener) = host.recv().unwrap();
+        // Two loops, each of which has seen that there is a place.
+        let polls = [(); 2].map(|()| epoll::create(epoll::CreateFlags::CLOEXEC).unwrap());
+        let [mut first, mut second] = polls.each_ref().map(|poll| {
+            let door = Door::new(ListenerId(0), listener.clone());
+            let mut doors = Doors::new(vec![door], Box::new(drop), poll.as_fd(), 0).unwrap();
+            doors.attend(&host, poll.as_fd());
+            doors
+        });
+        let clients = [(); 3].map(|()| TcpStream::connect(handle.local_addrs()[0]).unwrap());
+
+        let Accepted::One(admitted) = first.accept(0, &host) else { panic!("there is a place") };
+        for _ in 0..2 {
+            assert!(matches!(second.accept(0, &host), Accepted::None), "there is none");
+            assert!(second.has_waiting(0));
+        }
+        assert_eq!(handle.counters().accepted, 1);
+        drop(admitted);
+        second.attend(&host, polls[1].as_fd());
+        let Accepted::One(admitted) = second.accept(0, &host) else { panic!("there is a place again") };
+        assert!(!second.has_waiting(0));
+        let (_, connection, _) = admitted.connect(host.clock().now()).unwrap();
+        assert_eq!(connection.peer, Some(clients[1].local_addr().unwrap()), "who waited");
+        handle.abort();
+    }
 
     /// Lets in whoever waits, round by round; says how many rounds that took and how often nobody was there.
     fn let_in(knocks: &mut Knocks, mut waiting: usize) -> (usize, usize) {
