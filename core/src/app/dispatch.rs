@@ -11,7 +11,7 @@ use super::clock::Clock;
 use super::exchange::{Collected, Exchange, Stage};
 use super::failure::Failure;
 use super::outcome::{Collect, CollectHandler, Deferred, Outcome, Reply};
-use super::parse::{ParseEnd, ParseError, Parsing};
+use super::parse::{Parse, ParseEnd, ParseError, Parsing};
 use super::pipe::{Feed, Incoming};
 use super::request::Request;
 use super::response::Response;
@@ -85,18 +85,48 @@ impl<S: Service> Serve<S> {
                 self.connection.recycle(request.into_head());
             }
             Ok(outcome) => {
-                let (exchange, spare_head) = Exchange::lend(id, request, clock, turn.pool);
-                self.exchange = Some(exchange);
-                if let Some(head) = spare_head {
-                    self.connection.recycle(head);
-                }
-                self.proceed(outcome, input, turn);
+                cold_path();
+                self.begin(outcome, request, clock, input, turn);
             }
             Err(Panicked) => {
                 cold_path();
                 self.fail(Failure::Panicked, turn);
             }
         }
+    }
+
+    /// Begins what takes more than an answer. If all of that is a body which is there already, it is done: what waits for
+    /// nothing needs no exchange.
+    #[inline(never)]
+    fn begin(
+        &mut self,
+        mut outcome: Outcome,
+        mut request: Request,
+        mut clock: Option<Clock>,
+        input: &mut BytesMut,
+        turn: &mut Turn<'_>,
+    ) {
+        let (id, declared) = (request.exchange_id(), request.body_length());
+        let mut given = None;
+        if let Some((body, copied)) = self.body_at_hand(id, declared, &outcome, input, turn) {
+            given = Some(copied);
+            let granted =
+                self.call(id, &mut clock, turn, |_, context| outcome.grant(body, &mut request, context));
+            outcome = match granted {
+                Ok(Outcome::Reply(response @ Response { body: Body(Inner::Whole(_)), .. })) => {
+                    self.answer(response, turn);
+                    return self.connection.recycle(request.into_head());
+                }
+                Ok(outcome) => outcome,
+                Err(Panicked) => return self.fail(Failure::Panicked, turn),
+            };
+        }
+        let (exchange, spare_head) = Exchange::lend(id, request, given, clock, turn.pool);
+        self.exchange = Some(exchange);
+        if let Some(head) = spare_head {
+            self.connection.recycle(head);
+        }
+        self.proceed(outcome, input, turn);
     }
 
     pub(super) fn body(&mut self, data: Bytes, turn: &mut Turn<'_>) {
@@ -209,53 +239,50 @@ impl<S: Service> Serve<S> {
     pub(super) fn proceed(&mut self, mut outcome: Outcome, input: &mut BytesMut, turn: &mut Turn<'_>) {
         loop {
             let Some(exchange) = &mut self.exchange else { return };
+            let (id, declared) = (exchange.id, exchange.body_to_give());
+            if let Some((body, copied)) = self.body_at_hand(id, declared, &outcome, input, turn) {
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.given.get_or_insert(copied);
+                }
+                match self.call_again(turn, |request, context| outcome.grant(body, request, context)) {
+                    Some(next) => outcome = next,
+                    None => return,
+                }
+                continue;
+            }
+            let Some(exchange) = &mut self.exchange else { return };
             let next = match outcome {
                 Outcome::Reply(response) => return self.answer(response, turn),
-                Outcome::Collect(collect) => {
-                    let declared = exchange.request.body_length();
-                    if exchange.body_given || declared == BodyLength::Empty {
-                        exchange.body_given = true;
-                        self.call_again(turn, |request, context| {
-                            (collect.then)(request, Bytes::new(), context)
-                        })
-                    } else {
-                        let limit = collect.max_bytes;
-                        if matches!(declared, BodyLength::Known(length) if length > limit as u64) {
-                            let refusal = Refusal::BodyOverHandlerLimit { limit };
-                            return self.fail(Failure::Refused(refusal), turn);
-                        }
-                        exchange.body_given = true;
-                        let id = exchange.id;
-                        let Some(body) = self.take_body(id, limit, input, turn, split) else {
-                            return self.begin_collecting(id, collect, turn);
-                        };
-                        self.call_again(turn, |request, context| (collect.then)(request, body, context))
-                    }
+                Outcome::Collect(Collect { max_bytes: limit, .. })
+                | Outcome::Parse(Parse { max_bytes: limit, .. })
+                    if matches!(declared, BodyLength::Known(length) if length > limit as u64) =>
+                {
+                    let refusal = Refusal::BodyOverHandlerLimit { limit };
+                    return self.fail(Failure::Refused(refusal), turn);
+                }
+                Outcome::Collect(Collect { max_bytes, then }) => {
+                    return self.wait_for_body(
+                        Stage::Collecting { collected: Collected::default(), max_bytes, then },
+                        turn,
+                    );
+                }
+                Outcome::Parse(parse) if declared == BodyLength::Empty => {
+                    self.call_again(turn, |request, context| parse.work.conclude(None, request, context))
                 }
                 Outcome::Parse(parse) => {
-                    let declared = exchange.request.body_length();
-                    let limit = parse.max_bytes;
-                    if exchange.body_given || declared == BodyLength::Empty {
-                        exchange.body_given = true;
-                        self.call_again(turn, |request, context| parse.work.conclude(None, request, context))
-                    } else if matches!(declared, BodyLength::Known(length) if length > limit as u64) {
-                        let refusal = Refusal::BodyOverHandlerLimit { limit };
-                        return self.fail(Failure::Refused(refusal), turn);
-                    } else {
-                        exchange.body_given = true;
-                        exchange.stage = Stage::Parsing(Box::new(Parsing::new(parse)));
-                        // The exchange is open, so it can ask for its body.
-                        let _ = self.connection.want_body(exchange.id, turn);
-                        return;
-                    }
+                    return self.wait_for_body(Stage::Parsing(Box::new(Parsing::new(parse))), turn);
                 }
                 Outcome::Stream(then) => {
-                    let incoming = self.incoming(input, turn);
+                    let incoming = self.feed(declared);
                     self.call_again(turn, |request, context| then(request, incoming, context))
                 }
                 Outcome::Defer(defer) => {
-                    let body = self.incoming(input, turn);
+                    let (body, copied) = match self.take_small_body(id, input, turn) {
+                        Some((body, length)) => (Incoming::whole(body), length),
+                        None => (self.feed(declared), 0),
+                    };
                     let Some(exchange) = &mut self.exchange else { return };
+                    exchange.given.get_or_insert(copied);
                     if let Err(refusal) = exchange.count_request(&self.shared.memory) {
                         return self.fail(Failure::Refused(refusal), turn);
                     }
@@ -287,13 +314,48 @@ impl<S: Service> Serve<S> {
         }
     }
 
-    /// Waits for the body to come whole.
-    fn begin_collecting(&mut self, id: ExchangeId, collect: Collect, turn: &mut Turn<'_>) {
+    /// Waits for the body, to collect or to parse it.
+    fn wait_for_body(&mut self, stage: Stage, turn: &mut Turn<'_>) {
         let Some(exchange) = &mut self.exchange else { return };
-        let Collect { max_bytes, then } = collect;
-        exchange.stage = Stage::Collecting { collected: Collected::default(), max_bytes, then };
+        exchange.given = Some(0);
+        exchange.stage = stage;
         // The exchange is open, so it can ask for its body.
-        let _ = self.connection.want_body(id, turn);
+        let _ = self.connection.want_body(exchange.id, turn);
+    }
+
+    /// The body that is collected or streamed, if all of it has come already, and how many bytes of it are copies. What is
+    /// collected is used at once, and is lent a part of the driver's buffer.
+    fn body_at_hand(
+        &mut self,
+        id: ExchangeId,
+        declared: BodyLength,
+        wish: &Outcome,
+        input: &mut BytesMut,
+        turn: &Turn<'_>,
+    ) -> Option<(Bytes, usize)> {
+        match wish {
+            Outcome::Collect(_) | Outcome::Stream(_) if declared == BodyLength::Empty => {
+                Some((Bytes::new(), 0))
+            }
+            Outcome::Collect(collect) => {
+                self.take_body(id, collect.max_bytes, input, turn, split).map(|body| (body, 0))
+            }
+            Outcome::Stream(_) => self.take_small_body(id, input, turn),
+            _ => None,
+        }
+    }
+
+    /// A copy of a body that has come already, if it is small, and its length.
+    fn take_small_body(
+        &mut self,
+        id: ExchangeId,
+        input: &mut BytesMut,
+        turn: &Turn<'_>,
+    ) -> Option<(Bytes, usize)> {
+        let most = self.shared.settings.limits.max_window_bytes.min(SMALL_BODY_BYTES);
+        let body = self.take_body(id, most, input, turn, copy)?;
+        let length = body.len();
+        Some((body, length))
     }
 
     /// The request's body, at most `most` bytes of it, where all of it has come already.
@@ -312,26 +374,17 @@ impl<S: Service> Serve<S> {
         Some(body)
     }
 
-    /// The request's body as a stream, once. A small one that has come already needs no pipe.
-    pub(super) fn incoming(&mut self, input: &mut BytesMut, turn: &Turn<'_>) -> Incoming {
-        let Some(exchange) = &mut self.exchange else { return Incoming::empty() };
-        let id = exchange.id;
-        let length = match exchange.request.body_length() {
-            _ if exchange.body_given => return Incoming::empty(),
+    /// The request's body as it comes.
+    fn feed(&mut self, declared: BodyLength) -> Incoming {
+        let window = self.shared.settings.limits.max_window_bytes;
+        let length = match declared {
             BodyLength::Empty => return Incoming::empty(),
             BodyLength::Known(length) => Some(length),
             BodyLength::Chunked => None,
         };
-        exchange.body_given = true;
-        let window = self.shared.settings.limits.max_window_bytes;
-        if let Some(body) = self.take_body(id, window.min(SMALL_BODY_BYTES), input, turn, copy)
-            && let Some(exchange) = &mut self.exchange
-        {
-            exchange.body_bytes = body.len();
-            return Incoming::whole(body);
-        }
         let Some(exchange) = &mut self.exchange else { return Incoming::empty() };
         let (feed, incoming) = Feed::new(window, length);
+        exchange.given = Some(0);
         exchange.feed = Some(feed);
         incoming
     }

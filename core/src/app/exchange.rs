@@ -11,7 +11,7 @@ use super::parse::Parsing;
 use super::pipe::Feed;
 use super::request::Request;
 use super::response::Response;
-use crate::http1::{Refusal, RequestHead};
+use crate::http1::{BodyLength, Refusal, RequestHead};
 use crate::info::ExchangeId;
 use crate::job::{Job, Pending};
 use crate::time::Instant;
@@ -24,12 +24,11 @@ pub(crate) struct Exchange {
     pub(crate) stage: Stage,
     /// The request's body, on its way to the application.
     pub(crate) feed: Option<Feed>,
-    /// Whether the application was given the body, whole or as a stream: it is given once.
-    pub(crate) body_given: bool,
+    /// Set when the application is given the body, whole or as a stream: it is given once. So many bytes of it are copies
+    /// that the application may keep, and are not counted yet.
+    pub(crate) given: Option<usize>,
     /// Whether the request's bytes count against the process's budget: as soon as they outlive a turn.
     counted: bool,
-    /// Bytes of a body that was given whole, to be counted in the same way.
-    pub(crate) body_bytes: usize,
     pub(crate) clock: Option<Clock>,
     /// Work for the driver to take.
     pub(crate) job: Option<Job>,
@@ -65,15 +64,14 @@ pub(crate) struct TakingOver {
 }
 
 impl Exchange {
-    fn new(id: ExchangeId, request: Request, clock: Option<Clock>) -> Self {
+    fn new(id: ExchangeId, request: Request, given: Option<usize>, clock: Option<Clock>) -> Self {
         Self {
             id,
             request,
             stage: Stage::Calling,
             feed: None,
-            body_given: false,
+            given,
             counted: false,
-            body_bytes: 0,
             clock,
             job: None,
             charge: None,
@@ -84,17 +82,19 @@ impl Exchange {
     pub(crate) fn lend(
         id: ExchangeId,
         request: Request,
+        given: Option<usize>,
         clock: Option<Clock>,
         pool: &mut Pool,
     ) -> (Box<Self>, Option<Box<RequestHead>>) {
         match pool.take::<Self>() {
             Some(mut spare) => {
                 spare.id = id;
+                spare.given = given;
                 spare.clock = clock;
                 let vacant = core::mem::replace(&mut spare.request, request);
                 (spare, Some(vacant.into_head()))
             }
-            None => (Box::new(Self::new(id, request, clock)), None),
+            None => (Box::new(Self::new(id, request, given, clock)), None),
         }
     }
 
@@ -102,14 +102,18 @@ impl Exchange {
     pub(crate) fn give_back(mut self: Box<Self>, pool: &mut Pool) {
         self.stage = Stage::Calling;
         self.feed = None;
-        self.body_given = false;
+        self.given = None;
         self.counted = false;
-        self.body_bytes = 0;
         self.clock = None;
         self.job = None;
         self.charge = None;
         self.request.vacate();
         pool.give(self);
+    }
+
+    /// What the request declared of a body that the application was not given yet.
+    pub(crate) fn body_to_give(&self) -> BodyLength {
+        if self.given.is_some() { BodyLength::Empty } else { self.request.body_length() }
     }
 
     /// When time is next of interest to the application.
@@ -160,7 +164,7 @@ impl Exchange {
 
     /// Counts the request's bytes, each once, against the process's budget.
     pub(crate) fn count_request(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
-        let mut bytes = core::mem::take(&mut self.body_bytes);
+        let mut bytes = self.given.as_mut().map_or(0, core::mem::take);
         if !self.counted {
             self.counted = true;
             bytes += self.request.capacity();

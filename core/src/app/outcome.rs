@@ -108,6 +108,15 @@ impl Outcome {
         Self::Collect(Collect { max_bytes, then })
     }
 
+    /// Calls the handler that wished for the whole body, or for a stream of it, with `body`, which is all of it.
+    pub(crate) fn grant(self, body: Bytes, request: &mut Request, context: &mut Context<'_>) -> Self {
+        match self {
+            Self::Collect(collect) => (collect.then)(request, body, context),
+            Self::Stream(then) => then(request, Incoming::whole(body), context),
+            other => other,
+        }
+    }
+
     /// Feeds the body to `parser` while it comes, at most `max_bytes` of it (and at most `limits.max_body_bytes`; 413 beyond),
     /// then calls `then` with what was made of it; or with the first error as soon as it was found, whatever is still to
     /// come. An error is an answer by itself: 400, with the place. An [`Endpoint`](super::Endpoint::parsed) gives that.
