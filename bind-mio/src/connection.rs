@@ -48,6 +48,7 @@ impl Connection {
     /// Everything that can be done now, within the budget of one turn: what the server wants of it included.
     ///
     /// A flow that panics breaks a law; that costs its own connection and nobody else's. What it was lent is dropped with it.
+    #[inline]
     pub(crate) fn turn(
         &mut self,
         host: &Host,

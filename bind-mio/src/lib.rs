@@ -62,6 +62,7 @@ mod outbox;
 mod reactor;
 #[cfg(target_os = "linux")]
 mod shared;
+mod slot;
 mod socket;
 mod sync;
 mod table;

@@ -41,11 +41,12 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::connection::{Connection, TURNS_IN_A_ROW, Turned};
 use crate::doors::{Accepted, Close, Door, Doors};
-use crate::gathering::{Counted, Gathering};
+use crate::gathering::Gathering;
 use crate::heard::{merge, note};
 use crate::inlet::Inlet;
 use crate::mailbox::Mailbox;
 use crate::outbox::Outbox;
+use crate::slot::{Mark, Slot, State, Watched};
 use crate::socket::Turns;
 use crate::table::{Place, RESERVED, Table};
 use crate::wakers::{Common, Own};
@@ -99,6 +100,8 @@ pub(crate) struct Reactor {
     workspace: Workspace,
     common: Common,
     now: Instant,
+    /// Turns taken since the clock was read.
+    turns: u32,
     /// What the connections were last told.
     stop: Stop,
     gathering: Gathering,
@@ -111,46 +114,11 @@ enum Arrivals {
     Over,
 }
 
-/// A connection's place.
-struct Slot {
-    state: State,
-    /// Its own waker, from when it first waited for its application on; kept for whoever has the place next.
-    own: Option<Arc<Own>>,
-}
-
-/// A place is a cache line: with what core holds of an idle connection and 16 bytes of a timer, that is what it costs.
-const _: () = assert!(Table::<Slot, Mark>::PLACE_BYTES <= 64);
-
-/// What stands beside a connection.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    /// In the queue.
-    queued: bool,
-    watched: Watched,
-    counted: Counted,
-}
-
-/// What the poll says of a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Watched {
-    /// That there is input, or an end.
-    #[default]
-    Input,
-    /// That there is room for output too: from when there first was none.
-    Both,
-}
-
-enum State {
-    Here(Connection),
-    /// With a worker. What has come for it meanwhile is kept.
-    Away {
-        events: Readiness,
-        wanted: bool,
-    },
-}
-
 const MAIL: Token = Token(RESERVED);
 const FIRST_DOOR: usize = RESERVED + 1;
+
+/// The clock is read once for so many turns at most.
+const TURNS_A_LOOK: u32 = 8;
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -185,6 +153,7 @@ impl Reactor {
             common: Common::new(),
             mailbox,
             now,
+            turns: 0,
             stop: Stop::Running,
             gathering: Gathering::new(now),
         })
@@ -296,6 +265,7 @@ impl Reactor {
 
     fn look_at_the_clock(&mut self) {
         self.now = self.host.clock().now();
+        self.turns = 0;
     }
 
     fn handle_event(&mut self, event: &Event) {
@@ -465,8 +435,11 @@ impl Reactor {
 
     /// A turn, and others if the application has more for it in mid-turn. Says how the last one ended.
     fn take_turns(&mut self, place: Place) -> Option<Turned> {
-        // However long the handlers before it took: its deadlines count from now.
-        self.look_at_the_clock();
+        // Handlers take time: its deadlines do not count from long ago, nor do others wait long for what was gathered for them.
+        if self.turns == TURNS_A_LOOK || self.gathering.has_any() {
+            self.look_at_the_clock();
+        }
+        self.turns += 1;
         if self.gathering.is_overdue(self.now) {
             self.call();
         }
@@ -478,18 +451,16 @@ impl Reactor {
             puts = true;
             host.put(job)
         };
-        let own = slot.own.as_ref().map(|own| (own, Waker::from(own.clone())));
+        let own = slot.own.as_ref();
+        let waker = own.map(|own| Waker::from(own.clone()));
+        let waker = waker.as_ref().unwrap_or_else(|| common.waker());
         let mut turned = Turned::Again;
         for _ in 0..TURNS_IN_A_ROW {
-            let is_woken;
-            if let Some((own, waker)) = &own {
+            if let Some(own) = own {
                 own.begin();
-                turned = connection.turn(host, workspace, *now, waker, &mut put, Turns::Own);
-                is_woken = own.end();
-            } else {
-                turned = connection.turn(host, workspace, *now, common.waker(), &mut put, Turns::Own);
-                is_woken = common.was_woken();
             }
+            turned = connection.turn(host, workspace, *now, waker, &mut put, Turns::Own);
+            let is_woken = own.map_or_else(|| common.was_woken(), |own| own.end());
             if !matches!(turned, Turned::Blocked(_)) || !is_woken {
                 break;
             }

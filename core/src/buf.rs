@@ -75,6 +75,7 @@ impl Output {
     }
 
     #[cold]
+    #[inline(never)]
     fn copy_lent(&mut self) {
         self.lent = false;
         self.sent_of_first = 0;

@@ -203,6 +203,8 @@ const FEW_SLICES: usize = 4;
 /// [less](Outlook::max_read_bytes), and it is empty again afterwards.
 /// `exec` hands a job to its lane, or gives it back when there is no room: it is then refused.
 ///
+/// Where all that is known of `flow` is that it is one, [`TakeTurns::take_turn`] costs less.
+///
 /// Two system calls a request that fits: one read that stops when it came back short, one write for all answers. (Where
 /// only a `WouldBlock` [wakes](Waking), one more read for that.)
 ///
@@ -223,13 +225,47 @@ where
 {
     let read_size = scratch.capacity();
     assert!(read_size > 0, "the scratch buffer's capacity is the size of a read");
-    let progress = take_turn(flow, wire, readiness, scratch, turn, exec, budget);
+    let progress = drive(flow, wire, readiness, scratch, turn, exec, budget);
     // What the flow split off is gone from the capacity: the next turn must find the size of a read in it again.
     scratch.reserve(read_size);
     progress
 }
 
-fn take_turn<F, W>(
+/// [`turn`], compiled for each flow there is: for drivers that know a flow as a `dyn Flow` only. To them a turn is one call by
+/// way of a table, and not one for each question and input.
+///
+/// Every flow has it. Nothing is to be implemented.
+pub trait TakeTurns {
+    /// Takes one turn over `wire`: see [`turn`].
+    ///
+    /// # Panics
+    /// When `scratch` has no capacity at all.
+    fn take_turn(
+        &mut self,
+        wire: &mut dyn Wire,
+        readiness: &mut Readiness,
+        scratch: &mut BytesMut,
+        turn: &mut Turn<'_>,
+        exec: &mut dyn FnMut(Job) -> Result<(), Job>,
+        budget: Budget,
+    ) -> Progress;
+}
+
+impl<F: Flow> TakeTurns for F {
+    fn take_turn(
+        &mut self,
+        wire: &mut dyn Wire,
+        readiness: &mut Readiness,
+        scratch: &mut BytesMut,
+        lent: &mut Turn<'_>,
+        exec: &mut dyn FnMut(Job) -> Result<(), Job>,
+        budget: Budget,
+    ) -> Progress {
+        turn(self, wire, readiness, scratch, lent, exec, budget)
+    }
+}
+
+fn drive<F, W>(
     flow: &mut F,
     wire: &mut W,
     readiness: &mut Readiness,
@@ -311,11 +347,27 @@ where
 /// Lets the application make progress, and hands out what it leaves to others.
 fn run<F: Flow + ?Sized>(flow: &mut F, turn: &mut Turn<'_>, exec: &mut dyn FnMut(Job) -> Result<(), Job>) {
     flow.run(turn);
-    while let Some(job) = flow.poll_job() {
+    if let Some(job) = flow.poll_job() {
+        hand_out(job, flow, turn, exec);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn hand_out<F: Flow + ?Sized>(
+    mut job: Job,
+    flow: &mut F,
+    turn: &mut Turn<'_>,
+    exec: &mut dyn FnMut(Job) -> Result<(), Job>,
+) {
+    loop {
         if let Err(job) = exec(job) {
-            cold_path();
             job.refuse();
             flow.run(turn);
+        }
+        match flow.poll_job() {
+            Some(next) => job = next,
+            None => return,
         }
     }
 }
@@ -363,37 +415,56 @@ where
     let mut moved = false;
     // What was read last is answered whatever is left: held until the next turn, it would have to be copied.
     while readiness.writable && (*bytes_left > 0 || !moved) {
-        let (result, is_all) = match write(flow, wire, is_read_out) {
+        let Written { bytes, offered, is_all } = match write(flow, wire, is_read_out) {
             Ok(None) => break,
-            Ok(Some(Written { bytes: 0, .. })) => {
-                cold_path();
-                (WriteResult::Closed, true)
-            }
-            Ok(Some(Written { bytes: written, offered, is_all })) => {
-                // A short write already says "full": do not write again to hear it.
-                readiness.writable = !readiness.is_last(written, offered);
-                *bytes_left = bytes_left.saturating_sub(written);
-                (WriteResult::Wrote(written), is_all && written == offered)
-            }
-            Err(error) => {
-                cold_path();
-                match error.kind() {
-                    ErrorKind::Interrupted => continue,
-                    ErrorKind::WouldBlock => {
-                        readiness.writable = false;
-                        break;
-                    }
-                    _ => (WriteResult::Closed, true),
-                }
-            }
+            Ok(Some(written)) if written.bytes > 0 => written,
+            failed => match write_failed(failed, flow, readiness, turn) {
+                Failed::ForNow => break,
+                Failed::Interrupted => continue,
+                Failed::ForEver => return true,
+            },
         };
+        // A short write already says "full": do not write again to hear it.
+        readiness.writable = !readiness.is_last(bytes, offered);
+        *bytes_left = bytes_left.saturating_sub(bytes);
+        flow.report_write_result(WriteResult::Wrote(bytes), turn);
         moved = true;
-        flow.report_write_result(result, turn);
-        if is_all {
+        if is_all && bytes == offered {
             break;
         }
     }
     moved
+}
+
+/// How a write failed.
+enum Failed {
+    /// The wire is full.
+    ForNow,
+    /// Nothing came of it: it is to be tried again.
+    Interrupted,
+    /// The wire takes nothing more, and the flow knows.
+    ForEver,
+}
+
+#[cold]
+#[inline(never)]
+fn write_failed<F: Flow + ?Sized>(
+    result: io::Result<Option<Written>>,
+    flow: &mut F,
+    readiness: &mut Readiness,
+    turn: &mut Turn<'_>,
+) -> Failed {
+    match result.map_err(|error| error.kind()) {
+        Err(ErrorKind::Interrupted) => Failed::Interrupted,
+        Err(ErrorKind::WouldBlock) => {
+            readiness.writable = false;
+            Failed::ForNow
+        }
+        _ => {
+            flow.report_write_result(WriteResult::Closed, turn);
+            Failed::ForEver
+        }
+    }
 }
 
 /// What one write came to.
@@ -446,7 +517,10 @@ fn offer<W: Wire + ?Sized>(
     }
     let bytes = match end {
         None => wire.write(slices)?,
-        Some(end) => wire.write_last(slices, end)?,
+        Some(end) => {
+            cold_path();
+            wire.write_last(slices, end)?
+        }
     };
     Ok(Some(Written { bytes, offered, is_all }))
 }
@@ -465,35 +539,42 @@ where
     W: Wire + ?Sized,
 {
     match wire.read(scratch, max) {
-        Ok(0) => {
-            cold_path();
-            readiness.end();
-            flow.close_input(InputEnd::Eof, turn);
-        }
-        Ok(count) => {
+        Ok(count) if count > 0 => {
             // A short read already says "empty": do not read again to hear it.
             readiness.readable = !readiness.is_last(count, max) || readiness.hangup;
             flow.read(scratch, turn);
             debug_assert!(scratch.is_empty(), "a flow takes all of its input");
             scratch.clear();
-            return count;
+            count
         }
-        Err(error) => {
-            cold_path();
-            let end = match error.kind() {
-                ErrorKind::Interrupted => return 0,
-                ErrorKind::WouldBlock => {
-                    readiness.readable = false;
-                    return 0;
-                }
-                ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-                    InputEnd::Reset
-                }
-                _ => InputEnd::Error,
-            };
-            readiness.end();
-            flow.close_input(end, turn);
+        nothing => {
+            hear_nothing(nothing.map(|_| InputEnd::Eof), flow, readiness, turn);
+            0
         }
     }
-    0
+}
+
+/// A read brought nothing: for now, or because the peer's bytes have come to that end.
+#[cold]
+#[inline(never)]
+fn hear_nothing<F: Flow + ?Sized>(
+    result: io::Result<InputEnd>,
+    flow: &mut F,
+    readiness: &mut Readiness,
+    turn: &mut Turn<'_>,
+) {
+    let end = match result.map_err(|error| error.kind()) {
+        Ok(end) => end,
+        Err(ErrorKind::Interrupted) => return,
+        Err(ErrorKind::WouldBlock) => {
+            readiness.readable = false;
+            return;
+        }
+        Err(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe) => {
+            InputEnd::Reset
+        }
+        Err(_) => InputEnd::Error,
+    };
+    readiness.end();
+    flow.close_input(end, turn);
 }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::drive::TakeTurns;
 use crate::info::ConnectionInfo;
 use crate::job::Job;
 use crate::outlook::Outlook;
@@ -65,8 +66,9 @@ use crate::turn::Turn;
 /// and reads on; the flow bounds that in time and bytes. A flow that says `Close(`[`Reset`](CloseKind::Reset)`)` is
 /// finished, and its driver closes the transport with a reset. What a finished flow says does not change any more.
 ///
-/// [`drive::turn`](crate::drive::turn) is all of this as code for readiness and blocking drivers.
-pub trait Flow: Send + 'static {
+/// [`drive::turn`](crate::drive::turn) is all of this as code for readiness and blocking drivers; each flow has its own of it, by
+/// [`take_turn`](TakeTurns::take_turn).
+pub trait Flow: TakeTurns + Send + 'static {
     // ---- questions: pure, repeatable, asked again after every call ----
 
     /// *Question.* What the reading side wants.

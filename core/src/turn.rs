@@ -2,6 +2,7 @@
 
 use core::any::Any;
 use core::fmt;
+use core::hint::cold_path;
 use core::task::Waker;
 
 use crate::time::{Dates, Instant};
@@ -61,9 +62,13 @@ impl Pool {
         if let Some(latest) = self.latest.take() {
             match latest.downcast() {
                 Ok(spare) => return Some(spare),
-                Err(other) => self.latest = Some(other),
+                Err(other) => {
+                    cold_path();
+                    self.latest = Some(other);
+                }
             }
         }
+        cold_path();
         self.shelf::<T>()?.pop()
     }
 

@@ -12,7 +12,7 @@ const CEILINGS: [(&str, f64); 6] = [
     ("get", 1_815.0),
     ("browser", 4_275.0),
     ("pipelined", 1_310.0),
-    ("length-1k", 3_450.0),
+    ("length-1k", 3_090.0),
     ("chunked-1k", 5_010.0),
     ("stream-64k", 76_500.0),
 ];

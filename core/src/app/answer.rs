@@ -72,6 +72,7 @@ impl<S: Service> Serve<S> {
         turn: &mut Turn<'_>,
     ) {
         if self.exchange.is_some() {
+            cold_path();
             self.decline_body(id, turn);
         }
         let sent = data.len() as u64;
@@ -163,6 +164,7 @@ impl<S: Service> Serve<S> {
         turn: &mut Turn<'_>,
     ) {
         if self.exchange.is_some() || self.track.is_some() {
+            cold_path();
             self.wind_up(status, end, failure, turn);
         }
     }
@@ -189,6 +191,7 @@ impl<S: Service> Serve<S> {
     #[inline]
     pub(super) fn count_sent(&mut self, bytes: u64) {
         if let Some(track) = &mut self.track {
+            cold_path();
             track.response_body_bytes += bytes;
         }
     }

@@ -325,6 +325,7 @@ impl<S: Service> Serve<S> {
 
     /// The body that is collected or streamed, if all of it has come already, and how many bytes of it are copies. What is
     /// collected is used at once, and is lent a part of the driver's buffer.
+    #[inline]
     fn body_at_hand(
         &mut self,
         id: ExchangeId,
@@ -333,19 +334,18 @@ impl<S: Service> Serve<S> {
         input: &mut BytesMut,
         turn: &Turn<'_>,
     ) -> Option<(Bytes, usize)> {
-        match wish {
-            Outcome::Collect(_) | Outcome::Stream(_) if declared == BodyLength::Empty => {
-                Some((Bytes::new(), 0))
-            }
-            Outcome::Collect(collect) => {
+        match (wish, declared) {
+            (Outcome::Collect(_) | Outcome::Stream(_), BodyLength::Empty) => Some((Bytes::new(), 0)),
+            (Outcome::Collect(collect), BodyLength::Known(_)) => {
                 self.take_body(id, collect.max_bytes, input, turn, split).map(|body| (body, 0))
             }
-            Outcome::Stream(_) => self.take_small_body(id, input, turn),
+            (Outcome::Stream(_), BodyLength::Known(_)) => self.take_small_body(id, input, turn),
             _ => None,
         }
     }
 
     /// A copy of a body that has come already, if it is small, and its length.
+    #[inline(never)]
     fn take_small_body(
         &mut self,
         id: ExchangeId,
@@ -428,7 +428,11 @@ fn split(source: &mut BytesMut, count: usize) -> Bytes {
 /// A copy: nobody knows for how long it is kept, and of the driver's buffer it would hold all.
 fn copy(source: &mut BytesMut, count: usize) -> Bytes {
     let body = Bytes::copy_from_slice(&source[..count]);
-    source.advance(count);
+    if count == source.len() {
+        source.clear();
+    } else {
+        source.advance(count);
+    }
     body
 }
 

@@ -1,5 +1,6 @@
 //! Progress: whatever the exchange waits for is looked at, and what has come of it is passed on.
 
+use core::hint::cold_path;
 use core::task::{Context as TaskContext, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -232,6 +233,7 @@ impl<S: Service> Serve<S> {
         }
         // Most answers are small and taken by their first write: they never touch what all threads share.
         if self.offered != Offered::Nothing || self.output_charge.is_some() {
+            cold_path();
             self.charge_output(pending);
         }
     }

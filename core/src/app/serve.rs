@@ -158,6 +158,7 @@ impl<S: Service> Flow for Serve<S> {
         }
     }
 
+    #[inline(always)]
     fn outlook(&self) -> Outlook {
         if self.is_at_rest()
             && let Some(outlook) = self.connection.outlook_at_rest()
@@ -179,6 +180,7 @@ impl<S: Service> Flow for Serve<S> {
         self.connection.close_reason()
     }
 
+    #[inline(always)]
     fn read(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) {
         self.open(turn);
         self.pump(input, turn);
@@ -194,6 +196,7 @@ impl<S: Service> Flow for Serve<S> {
         self.abandon_if_closed(turn);
     }
 
+    #[inline(always)]
     fn report_write_result(&mut self, result: WriteResult, turn: &mut Turn<'_>) {
         self.connection.report_write_result(result, turn);
         if self.connection.pending_output() == 0 {
@@ -211,8 +214,10 @@ impl<S: Service> Flow for Serve<S> {
         self.abandon_if_closed(turn);
     }
 
+    #[inline(always)]
     fn run(&mut self, turn: &mut Turn<'_>) {
         if self.is_at_rest() {
+            cold_path();
             self.offered = Offered::Nothing;
             return;
         }
@@ -220,6 +225,7 @@ impl<S: Service> Flow for Serve<S> {
         let mut pending = self.connection.pending_output();
         self.tend_output(pending);
         if self.exchange.is_some() || self.connection.has_kept_input() {
+            cold_path();
             self.progress(turn);
             pending = self.connection.pending_output();
         }
@@ -247,7 +253,9 @@ impl<S: Service> Flow for Serve<S> {
     }
 
     fn poll_job(&mut self) -> Option<Job> {
-        self.exchange.as_mut()?.job.take()
+        let exchange = self.exchange.as_mut()?;
+        cold_path();
+        exchange.job.take()
     }
 
     fn take_output(&mut self, max: usize, out: &mut Vec<Bytes>) {

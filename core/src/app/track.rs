@@ -1,5 +1,6 @@
 //! What is kept of a request while somebody observes: only then.
 
+use core::hint::cold_path;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::{Method, StatusCode, Version};
@@ -31,7 +32,10 @@ impl Track {
         head: Option<&RequestHead>,
         begun: Instant,
     ) -> Option<Box<Self>> {
-        observer.map(|_| Self::of(head, begun))
+        observer.map(|_| {
+            cold_path();
+            Self::of(head, begun)
+        })
     }
 
     #[inline(never)]

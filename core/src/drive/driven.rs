@@ -12,7 +12,7 @@ use core::hint::cold_path;
 
 use bytes::BytesMut;
 
-use super::{Budget, Progress, Readiness, Wire, turn};
+use super::{Budget, Progress, Readiness, Wire};
 use crate::flow::{AbortReason, CloseReason, Flow, ReadOperation};
 use crate::job::Job;
 use crate::outlook::Outlook;
@@ -31,7 +31,7 @@ pub enum Stop {
 }
 
 /// A connection's flow, with what its driver knows of it between two turns. For drivers of servers that stop in order;
-/// what is beneath is [`turn`].
+/// what is beneath is [`turn`](super::turn).
 pub struct Driven {
     flow: Box<dyn Flow>,
     /// What is known of its transport. Drivers that hear events set it.
@@ -48,8 +48,8 @@ impl Driven {
     }
 
     /// Everything that can be done now, within the budget of one turn, what the server wants of it included: see
-    /// [`drive::turn`](turn). The time, the buffers and the waker are the driver's.
-    pub fn turn<W: Wire + ?Sized>(
+    /// [`drive::turn`](super::turn). The time, the buffers and the waker are the driver's.
+    pub fn turn<W: Wire>(
         &mut self,
         stop: Stop,
         wire: &mut W,
@@ -70,7 +70,7 @@ impl Driven {
                 // it is read must not hold the drain up: one budget's worth, and no more.
                 readiness.readable |= !readiness.has_ended();
                 if let finished @ Progress::Finished(_) =
-                    turn(flow, wire, readiness, scratch, lent, exec, budget)
+                    flow.take_turn(wire, readiness, scratch, lent, exec, budget)
                 {
                     return finished;
                 }
@@ -80,13 +80,13 @@ impl Driven {
                 cold_path();
                 flow.abort(reason);
                 // One turn more: it resets the transport, where an orderly end would say too much.
-                return match turn(flow, wire, readiness, scratch, lent, exec, budget) {
+                return match flow.take_turn(wire, readiness, scratch, lent, exec, budget) {
                     finished @ Progress::Finished(_) => finished,
                     Progress::Blocked | Progress::Again => Progress::Finished(CloseReason::Aborted(reason)),
                 };
             }
         }
-        turn(flow, wire, readiness, scratch, lent, exec, budget)
+        flow.take_turn(wire, readiness, scratch, lent, exec, budget)
     }
 
     /// Whether it was told to drain.

@@ -243,7 +243,13 @@ impl Connection {
     pub fn recycle(&mut self, mut head: Box<RequestHead>) {
         if let Some(work) = &mut self.work {
             head.vacate();
-            work.spare_head = Some(head);
+            match &mut work.spare_head {
+                place @ None => *place = Some(head),
+                Some(_) => {
+                    cold_path();
+                    drop(head);
+                }
+            }
         }
     }
 

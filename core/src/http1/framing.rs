@@ -129,6 +129,7 @@ impl<'a, 'h> Framing<'a, 'h> {
         self.decide_more(method, http11, max_body_bytes)
     }
 
+    #[inline(never)]
     fn decide_more(&self, method: &Method, http11: bool, max_body_bytes: u64) -> Result<Facts, Refusal> {
         let body = match (self.coding, self.content_length) {
             (Coding::None, None | Some(0)) => BodyLength::Empty,

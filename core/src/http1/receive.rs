@@ -223,6 +223,7 @@ impl Connection {
     }
 
     /// Part of a head is there, and no more of it yet.
+    #[cold]
     pub(super) fn partial_head(
         &mut self,
         input: &mut BytesMut,

@@ -7,6 +7,8 @@
 //!                              process's budget has room for
 //! ```
 
+use core::hint::cold_path;
+
 use super::connection::Connection;
 use super::state::{Receiving, Sending};
 use super::work::Work;
@@ -77,7 +79,11 @@ impl Connection {
     /// Whether so much output waits that no further request is begun.
     #[inline]
     pub(crate) fn output_is_full(&self) -> bool {
-        self.pending_output() > self.granted_output
+        // A connection that holds nothing, as most are, is not asked for how much.
+        self.work.is_some() && {
+            cold_path();
+            self.pending_output() > self.granted_output
+        }
     }
 
     /// Whether an answer, output, or a request that was read must move before more of what the peer sends can be used. Room

@@ -29,7 +29,10 @@ pub(crate) fn plain_head(bytes: &[u8], head: &mut RequestHead, limits: &Limits) 
     }
     let path_end = skip(bytes, target_start + 1, is_path_byte);
     let (target_end, query) = match bytes.get(path_end)? {
-        b'?' => (skip(bytes, path_end + 1, is_target_byte), Some((path_end - target_start) as u32)),
+        b'?' => {
+            cold_path();
+            (skip(bytes, path_end + 1, is_target_byte), Some((path_end - target_start) as u32))
+        }
         _ => (path_end, None),
     };
     let (version, fields_start) = version(bytes, target_end)?;
@@ -90,7 +93,11 @@ fn method(bytes: &[u8]) -> Option<(Common, usize)> {
     const fn word(text: [u8; 8]) -> u64 {
         u64::from_le_bytes(text)
     }
-    let start = word(*bytes.first_chunk()?);
+    let Some(first) = bytes.first_chunk() else {
+        cold_path();
+        return None;
+    };
+    let start = word(*first);
     let begins = |text: [u8; 8], len: usize| start << (64 - 8 * len) == word(text) << (64 - 8 * len);
     Some(if begins(*b"GET     ", 4) {
         (Common::Get, 4)
@@ -116,15 +123,24 @@ fn method(bytes: &[u8]) -> Option<(Common, usize)> {
 #[inline]
 fn version(bytes: &[u8], at: usize) -> Option<(Version, usize)> {
     let text: &[u8; 11] = bytes.get(at..)?.first_chunk()?;
-    let [name @ .., minor, b'\r', b'\n'] = text else { return None };
+    let [name @ .., minor, b'\r', b'\n'] = text else {
+        cold_path();
+        return None;
+    };
     if u64::from_le_bytes(*name) != u64::from_le_bytes(*b" HTTP/1.") {
         cold_path();
         return None;
     }
     match minor {
         b'1' => Some((Version::HTTP_11, at + 11)),
-        b'0' => Some((Version::HTTP_10, at + 11)),
-        _ => None,
+        b'0' => {
+            cold_path();
+            Some((Version::HTTP_10, at + 11))
+        }
+        _ => {
+            cold_path();
+            None
+        }
     }
 }
 
@@ -196,6 +212,7 @@ fn skip(bytes: &[u8], mut at: usize, so: impl Fn(u8) -> bool) -> usize {
         }
     }
     while bytes.get(at).is_some_and(|byte| so(*byte)) {
+        cold_path();
         at += 1;
     }
     at

@@ -210,6 +210,7 @@ impl Work {
         if self.inbox.is_empty() {
             return (input, &mut self.scan, &mut self.body);
         }
+        cold_path();
         if !input.is_empty() {
             self.keep(input);
         }

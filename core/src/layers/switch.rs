@@ -70,6 +70,7 @@ impl<F: Switchable> Switch<F> {
     }
 
     #[cold]
+    #[inline(never)]
     fn begin(&mut self, next: Next, turn: &mut Turn<'_>) {
         let Next { mut flow, mut leftover } = next;
         if !leftover.is_empty() {
@@ -126,6 +127,7 @@ impl<F: Switchable> Flow for Switch<F> {
         ask!(self, flow => flow.deadline())
     }
 
+    #[inline(always)]
     fn outlook(&self) -> Outlook {
         ask!(self, flow => flow.outlook())
     }
@@ -142,6 +144,7 @@ impl<F: Switchable> Flow for Switch<F> {
         ask!(self, flow => flow.close_reason())
     }
 
+    #[inline(always)]
     fn read(&mut self, input: &mut BytesMut, turn: &mut Turn<'_>) {
         tell!(self, flow => flow.read(input, turn));
         self.switch(turn);
@@ -153,6 +156,7 @@ impl<F: Switchable> Flow for Switch<F> {
         self.switch(turn);
     }
 
+    #[inline(always)]
     fn report_write_result(&mut self, result: WriteResult, turn: &mut Turn<'_>) {
         tell!(self, flow => flow.report_write_result(result, turn));
         self.switch(turn);
@@ -163,6 +167,7 @@ impl<F: Switchable> Flow for Switch<F> {
         self.switch(turn);
     }
 
+    #[inline(always)]
     fn run(&mut self, turn: &mut Turn<'_>) {
         tell!(self, flow => flow.run(turn));
         self.switch(turn);
