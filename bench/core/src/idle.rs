@@ -31,12 +31,12 @@ pub fn idle() -> Vec<Idle> {
 fn ours_idle(scenario: &Scenario, kind: EngineKind, protocol: &impl Protocol) -> Idle {
     let mut thread = ours::Thread::new();
     let mut sink = Sink::default();
-    thread.exchange(&mut *thread.connect(protocol), &scenario.input, &mut sink);
+    thread.exchange(&mut *thread.connect(protocol), scenario.input(), &mut sink);
     let mut connections = Vec::with_capacity(CONNECTIONS);
     let allocated = counted(|| {
         for _ in 0..CONNECTIONS {
             let mut flow = thread.connect(protocol);
-            thread.exchange(&mut *flow, &scenario.input, &mut sink);
+            thread.exchange(&mut *flow, scenario.input(), &mut sink);
             connections.push(flow);
         }
     });

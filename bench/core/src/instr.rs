@@ -32,7 +32,7 @@ pub fn copied_bytes(scenario: &Scenario, engine: EngineKind) -> Option<f64> {
     }
     let tool = ["--tool=dhat", "--mode=copy", "--dhat-out-file=/dev/null"];
     let copied = difference(scenario, |count| said(&tool, "Total:", scenario, engine, count))?;
-    Some((copied - scenario.input.len() as f64 / scenario.requests as f64).max(0.0))
+    Some((copied - scenario.input().len() as f64 / scenario.requests as f64).max(0.0))
 }
 
 /// What a request costs, by two counts.

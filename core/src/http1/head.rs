@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Method, Version};
 
 use super::framing::{BodyLength, Facts};
+use super::limits::{HeadLimits, Limits};
 
 /// A larger allocation for a head's bytes is not kept for the next head.
 const KEPT_BYTES: usize = 2048;
@@ -39,7 +40,10 @@ pub(crate) type FieldTable = Vec<FieldSpan>;
 /// head to the next: that costs less than to share the driver's buffer, and holds none of it.
 #[derive(Clone)]
 pub struct RequestHead {
+    /// Empty, unless all else was read from them.
     pub(crate) bytes: Vec<u8>,
+    /// What they were held to.
+    held_to: HeadLimits,
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) target: TextSpan,
@@ -57,6 +61,7 @@ impl RequestHead {
     pub(crate) fn vacant() -> Self {
         Self {
             bytes: Vec::new(),
+            held_to: HeadLimits::default(),
             method: Method::GET,
             version: Version::HTTP_11,
             target: TextSpan::default(),
@@ -87,12 +92,25 @@ impl RequestHead {
         self.known_host = String::new();
     }
 
-    /// Takes a copy of the bytes that were read into this head.
+    /// Whether `input` begins with what was read into this head before, and is held to the same: then it has been read.
     #[inline]
-    pub(crate) fn keep_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn comes_again(&self, input: &[u8], limits: &Limits) -> bool {
+        !self.bytes.is_empty() && input.starts_with(&self.bytes) && self.held_to == limits.of_heads()
+    }
+
+    /// Forgets what was read, before anything else is.
+    #[inline]
+    pub(crate) fn forget(&mut self) {
         self.bytes.clear();
+    }
+
+    /// Takes a copy of the bytes that were read into this head, and were held to these limits.
+    #[inline]
+    pub(crate) fn keep_bytes(&mut self, bytes: &[u8], limits: &Limits) {
+        self.forget();
         self.bytes.reserve_exact(bytes.len());
         self.bytes.extend_from_slice(bytes);
+        self.held_to = limits.of_heads();
     }
 
     /// Remembers a host that was found good, which makes it ASCII.

@@ -68,10 +68,32 @@ impl Limits {
         received.saturating_add(waiting).saturating_add(read_bytes).saturating_add(52 * 1024)
     }
 
+    /// Those that a head is held to.
+    #[inline]
+    pub(crate) fn of_heads(&self) -> HeadLimits {
+        HeadLimits {
+            request_line: self.max_request_line_bytes,
+            fields: self.max_fields,
+            header: self.max_header_bytes,
+            field_line: self.max_field_line_bytes,
+            body: self.max_body_bytes,
+        }
+    }
+
     /// `max_field_line_bytes`, as far as a field table can say.
     pub(crate) fn field_line_bytes(&self) -> usize {
         self.max_field_line_bytes.min(usize::from(u16::MAX))
     }
+}
+
+/// The [`Limits`] that decide whether a head is read: two heads of the same bytes are read alike under the same of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct HeadLimits {
+    request_line: usize,
+    fields: usize,
+    header: usize,
+    field_line: usize,
+    body: u64,
 }
 
 impl Default for Limits {

@@ -35,14 +35,20 @@ pub(crate) fn request_head(
     limits: &Limits,
 ) -> Result<bool, Refusal> {
     if scan.is_fresh() {
+        // Who asks again asks the same as a rule: clients that poll, load balancers that look whether a server is well.
+        if head.comes_again(input, limits) {
+            cut(input, head.len());
+            return Ok(true);
+        }
+        head.forget();
         if let Some(end) = sweep(input, head, limits) {
-            take(input, head, 0, end);
+            take(input, head, 0, end, limits);
             return Ok(true);
         }
         cold_path();
         match strict_request(input, head, limits) {
             Strict::Read { start, end } => {
-                take(input, head, start, end);
+                take(input, head, start, end, limits);
                 return Ok(true);
             }
             Strict::Refused(refusal) => return Err(refusal),
@@ -50,6 +56,7 @@ pub(crate) fn request_head(
         }
     }
     let Found::Complete(end) = scan.resume(input, limits)? else { return Ok(false) };
+    head.forget();
     if scan.newer_minor() {
         // Served as the highest minor version implemented (RFC 9110 §2.5), which is also all that httparse knows.
         if let Some(line_end) = memchr::memchr(b'\r', &input[2..end]) {
@@ -58,7 +65,7 @@ pub(crate) fn request_head(
     }
     match strict_request(&input[..end], head, limits) {
         Strict::Read { start, end } => {
-            take(input, head, start, end);
+            take(input, head, start, end, limits);
             Ok(true)
         }
         Strict::Refused(refusal) => Err(refusal),
@@ -99,8 +106,14 @@ pub(crate) fn trailers(
 
 /// Moves the bytes of a head that was read from the input to the head.
 #[inline]
-fn take(input: &mut BytesMut, head: &mut RequestHead, start: usize, end: usize) {
-    head.keep_bytes(&input[start..end]);
+fn take(input: &mut BytesMut, head: &mut RequestHead, start: usize, end: usize, limits: &Limits) {
+    head.keep_bytes(&input[start..end], limits);
+    cut(input, end);
+}
+
+/// Takes `end` bytes off the front.
+#[inline]
+fn cut(input: &mut BytesMut, end: usize) {
     if end == input.len() {
         // The buffer stays whole, as it would not if its front were cut off.
         input.clear();
@@ -126,10 +139,10 @@ type Ended = (RequestHead, usize);
 pub(crate) fn read_both_ways(bytes: &[u8], limits: &Limits) -> Option<(Ended, Option<Ended>)> {
     let (mut swept, mut parsed) = (RequestHead::vacant(), RequestHead::vacant());
     let swept_end = sweep(bytes, &mut swept, limits)?;
-    swept.keep_bytes(&bytes[..swept_end]);
+    swept.keep_bytes(&bytes[..swept_end], limits);
     let parsed = match strict_request(bytes, &mut parsed, limits) {
         Strict::Read { start, end } => {
-            parsed.keep_bytes(&bytes[start..end]);
+            parsed.keep_bytes(&bytes[start..end], limits);
             Some((parsed, end))
         }
         Strict::Refused(_) | Strict::Unsure => None,
@@ -318,6 +331,50 @@ mod tests {
         let trailers = trailers(&mut input, &mut scan, &Limits::default()).unwrap().unwrap();
         let fields: Vec<_> = trailers.fields().collect();
         assert_eq!(fields, [("x", &b"a b"[..]), ("y", b""), ("z", b"")]);
+    }
+
+    /// All that comes of reading `bytes` into `head`.
+    fn told(bytes: &str, head: &mut RequestHead, limits: &Limits) -> String {
+        let mut input = BytesMut::from(bytes);
+        match request_head(&mut input, head, &mut Scan::new(Section::Head), limits) {
+            Ok(true) => {
+                let (authority, query, facts) = (head.authority(), head.query(), head.facts);
+                format!("{head:?}, {authority:?}, {query:?}, {facts:?}, and {input:?} is left")
+            }
+            nothing => format!("{nothing:?}"),
+        }
+    }
+
+    #[test]
+    fn what_was_read_into_a_head_before_changes_nothing() {
+        const TEXTS: [&str; 12] = [
+            "GET /a HTTP/1.1\r\nHost: one\r\nX: y\r\n\r\n",
+            "GET /a HTTP/1.1\r\nHost: one\r\nX: y\r\n\r\nGET /a HTTP/1.1\r\nHost: one\r\n",
+            "GET /a HTTP/1.1\r\nHost: one\r\nX: y\r\nPart: of a li",
+            "GET /a HTTP/1.1\r\nHost: one\r\nX: y\r\n:\r\n\r\n",
+            "GET /a HTTP/1.0\r\n\r\n",
+            "GET /a HTTP/1.2\r\nHost: one\r\nX: y\r\n\r\n",
+            "\r\nGET /a HTTP/1.1\r\nHost: one\r\nX: y\r\n\r\n",
+            "GET /a?b HTTP/1.1\r\nHost: other\r\n\r\n",
+            "POST /a HTTP/1.1\r\nHost: one\r\nContent-Length: 5\r\n\r\nhello",
+            "BREW /a HTTP/1.1\r\nHost: one\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+            "GET",
+            "",
+        ];
+        let narrow = Limits { max_fields: 1, max_body_bytes: 4, ..Limits::default() };
+        let limits = [Limits::default(), narrow];
+        let steps = || TEXTS.into_iter().flat_map(|text| limits.iter().map(move |limits| (text, limits)));
+        for first in steps() {
+            for second in steps() {
+                for third in steps() {
+                    let mut head = RequestHead::vacant();
+                    for (text, limits) in [first, second, third] {
+                        let fresh = told(text, &mut RequestHead::vacant(), limits);
+                        assert_eq!(told(text, &mut head, limits), fresh, "{first:?}, {second:?}, {third:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -69,13 +69,13 @@ impl HttpNet {
 impl Engine for HttpNet {
     fn converse(&mut self, scenario: &Scenario) -> usize {
         let mut sink = Sink::default();
-        self.exchange(&scenario.input, &mut sink);
+        self.exchange(scenario.input(), &mut sink);
         sink.take_count()
     }
 
     fn transcript(&mut self, scenario: &Scenario) -> Vec<u8> {
         let mut sink = Sink::keeping();
-        self.exchange(&scenario.input, &mut sink);
+        self.exchange(scenario.input(), &mut sink);
         sink.take_kept()
     }
 }

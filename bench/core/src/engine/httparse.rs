@@ -9,7 +9,7 @@ pub struct Parser;
 
 impl Engine for Parser {
     fn converse(&mut self, scenario: &Scenario) -> usize {
-        let mut left = &scenario.input[..];
+        let mut left = scenario.input();
         while !left.is_empty() {
             let mut headers = [httparse::EMPTY_HEADER; 32];
             let mut request = httparse::Request::new(&mut headers);

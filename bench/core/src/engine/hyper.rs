@@ -164,13 +164,13 @@ impl Hyper {
 
 impl Engine for Hyper {
     fn converse(&mut self, scenario: &Scenario) -> usize {
-        self.exchange(&scenario.input);
+        self.exchange(scenario.input());
         self.pipe.borrow_mut().sink.take_count()
     }
 
     fn transcript(&mut self, scenario: &Scenario) -> Vec<u8> {
         self.pipe.borrow_mut().sink = Sink::keeping();
-        self.exchange(&scenario.input);
+        self.exchange(scenario.input());
         self.pipe.borrow_mut().sink.take_kept()
     }
 }

@@ -109,13 +109,13 @@ impl ByHand {
 impl Engine for ByHand {
     fn converse(&mut self, scenario: &Scenario) -> usize {
         let mut sink = Sink::default();
-        self.thread.exchange(&mut *self.flow, &scenario.input, &mut sink);
+        self.thread.exchange(&mut *self.flow, scenario.input(), &mut sink);
         sink.take_count()
     }
 
     fn transcript(&mut self, scenario: &Scenario) -> Vec<u8> {
         let mut sink = Sink::keeping();
-        self.thread.exchange(&mut *self.flow, &scenario.input, &mut sink);
+        self.thread.exchange(&mut *self.flow, scenario.input(), &mut sink);
         sink.take_kept()
     }
 }
@@ -156,13 +156,13 @@ impl ByTurn {
 impl Engine for ByTurn {
     fn converse(&mut self, scenario: &Scenario) -> usize {
         let mut sink = Sink::default();
-        self.exchange(&scenario.input, &mut sink);
+        self.exchange(scenario.input(), &mut sink);
         sink.take_count()
     }
 
     fn transcript(&mut self, scenario: &Scenario) -> Vec<u8> {
         let mut sink = Sink::keeping();
-        self.exchange(&scenario.input, &mut sink);
+        self.exchange(scenario.input(), &mut sink);
         sink.take_kept()
     }
 }
