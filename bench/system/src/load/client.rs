@@ -20,6 +20,8 @@ use super::spec::{Ask, FILL, HELLO, Spec};
 
 pub(super) struct Client {
     socket: OwnedFd,
+    /// Which of the spellings is this connection's.
+    spelling: usize,
     /// How much of what is asked has gone out.
     sent: usize,
     /// Answers still to come.
@@ -42,7 +44,7 @@ pub(super) enum Status {
 /// What all connections of a load share.
 pub(super) struct Asked {
     pub(super) ask: Ask,
-    bytes: Vec<u8>,
+    spellings: Vec<Vec<u8>>,
     body: Vec<u8>,
     /// Lengths of the last head: the next answer is likely of the same shape.
     head_bytes: usize,
@@ -54,7 +56,7 @@ impl Asked {
             Ask::Echo { bytes } => vec![FILL; bytes],
             _ => HELLO.into(),
         };
-        Self { ask, bytes: ask.bytes(), body, head_bytes: 0 }
+        Self { ask, spellings: ask.spellings(), body, head_bytes: 0 }
     }
 }
 
@@ -94,12 +96,12 @@ impl Client {
         let flags =
             epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         epoll::add(poll, &socket, epoll::EventData::new_u64(id as u64), flags)?;
-        Ok(Self::new(socket))
+        Ok(Self::new(socket, id))
     }
 
-    fn new(socket: OwnedFd) -> Self {
+    fn new(socket: OwnedFd, spelling: usize) -> Self {
         let (status, head) = (Status::Ok, Vec::new());
-        Self { socket, sent: usize::MAX, owed: 0, meant: None, status, body_left: 0, head }
+        Self { socket, spelling, sent: usize::MAX, owed: 0, meant: None, status, body_left: 0, head }
     }
 
     /// Asks, and remembers when it should have.
@@ -109,8 +111,9 @@ impl Client {
     }
 
     pub(super) fn send(&mut self, asked: &Asked) -> io::Result<()> {
-        while self.sent < asked.bytes.len() {
-            match net::send(&self.socket, &asked.bytes[self.sent..], SendFlags::NOSIGNAL) {
+        let bytes = &asked.spellings[self.spelling % asked.spellings.len()];
+        while self.sent < bytes.len() {
+            match net::send(&self.socket, &bytes[self.sent..], SendFlags::NOSIGNAL) {
                 Ok(count) => self.sent += count,
                 // Not yet connected, or the server does not read: a later event says when.
                 Err(Errno::AGAIN | Errno::NOTCONN) => break,
@@ -230,7 +233,7 @@ mod tests {
     fn hear(ask: Ask, first: &[u8], second: &[u8]) -> io::Result<Vec<Status>> {
         let (client, mut server) = UnixStream::pair()?;
         client.set_nonblocking(true)?;
-        let (mut client, mut asked) = (Client::new(client.into()), Asked::new(ask));
+        let (mut client, mut asked) = (Client::new(client.into(), 0), Asked::new(ask));
         client.ask(&asked, None)?;
         let mut heard = Vec::new();
         for part in [first, second] {

@@ -25,6 +25,8 @@ pub struct Spec {
 pub enum Ask {
     /// So many GETs in one piece.
     Get { pipelined: usize },
+    /// A GET, spelled in one of three ways by each connection: heads that mean the same, and are not the same.
+    Varied,
     /// A GET, whose connection ends with it.
     Close,
     /// A GET that is answered by another thread than the connection's.
@@ -78,13 +80,23 @@ pub struct Quantiles {
 }
 
 impl Ask {
-    /// What goes out at a time.
-    pub fn bytes(self) -> Vec<u8> {
+    /// What goes out at a time, in each spelling there is.
+    pub fn spellings(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Varied => ["Host", "host", "HOST"]
+                .map(|name| format!("GET /plaintext HTTP/1.1\r\n{name}: localhost\r\n\r\n").into_bytes())
+                .into(),
+            _ => vec![self.bytes()],
+        }
+    }
+
+    fn bytes(self) -> Vec<u8> {
         let get = |path: &str, fields: &str| {
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").into_bytes()
         };
         match self {
             Self::Get { pipelined } => get("/plaintext", "").repeat(pipelined),
+            Self::Varied => get("/plaintext", ""),
             Self::Close => get("/plaintext", "Connection: close\r\n"),
             Self::Deferred => get("/deferred", ""),
             Self::Work => get("/work", ""),
@@ -109,7 +121,7 @@ impl Ask {
         match self {
             Self::Get { pipelined } => pipelined,
             Self::HalfHead { .. } | Self::Unread { .. } => 0,
-            Self::Close | Self::Deferred | Self::Work | Self::Echo { .. } => 1,
+            Self::Varied | Self::Close | Self::Deferred | Self::Work | Self::Echo { .. } => 1,
         }
     }
 

@@ -70,6 +70,7 @@ pub fn all(setting: &Setting) -> Vec<Scenario> {
     let &Setting { idle, rate, .. } = setting;
     vec![
         closed("get", "keep-alive GET, 64 connections", &[], get(1), 64),
+        closed("get-varied", "keep-alive GET in three spellings, 64 connections", &[], Ask::Varied, 64),
         closed("get-512", "keep-alive GET, 512 connections", &[], get(1), 512),
         closed("pipelined", "16 pipelined GETs, 64 connections", &[Can::Pipeline, Can::Scale], get(16), 64),
         closed("echo", "POST echo 1 KiB, 64 connections", &[Can::Echo], Ask::Echo { bytes: 1024 }, 64),
