@@ -25,7 +25,7 @@ pub trait Engine {
 pub enum EngineKind {
     /// The `Flow`'s calls made by hand.
     Ours,
-    /// The same by `drive::turn`, over a wire of memory.
+    /// The same by `take_turn`, over a wire of memory.
     OursTurn,
     /// The parser alone: no answer.
     Httparse,

@@ -1,11 +1,11 @@
-//! Ours: a [`Service`] behind the whole [`Flow`], driven by hand and by `drive::turn`.
+//! Ours: a [`Service`] behind the whole [`Flow`], driven by hand and by the turns that it takes itself.
 
 use std::io::{self, IoSlice};
 use std::task::Waker;
 use std::time::Duration;
 
 use anabranch_core::app::{Context, Http, Outcome, Request, Response, service_fn};
-use anabranch_core::drive::{self, Budget, Progress, Readiness, Wire};
+use anabranch_core::drive::{Budget, Progress, Readiness, Wire};
 use anabranch_core::{
     ConnectionId, ConnectionInfo, Dates, Flow, Instant, Pool, Protocol, ReadOperation, Turn, WriteResult,
 };
@@ -140,8 +140,7 @@ impl ByTurn {
             Turn::new(Instant::from_nanos(thread.now), &mut thread.dates, Waker::noop(), &mut thread.pool);
         let mut wire = Memory { input, sink };
         let mut readiness = Readiness::ready();
-        let progress = drive::turn(
-            &mut **flow,
+        let progress = (**flow).take_turn(
             &mut wire,
             &mut readiness,
             &mut thread.scratch,
