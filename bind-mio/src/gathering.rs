@@ -73,11 +73,6 @@ impl Gathering {
         }
     }
 
-    /// Whether there is something.
-    pub(crate) const fn has_any(&self) -> bool {
-        self.since.is_some()
-    }
-
     /// Whether there is something, and time to look for more before anybody is called.
     pub(crate) fn goes_on(&self, now: Instant) -> bool {
         self.since.is_some_and(|since| now - since < LONGEST)

@@ -100,8 +100,8 @@ pub(crate) struct Reactor {
     workspace: Workspace,
     common: Common,
     now: Instant,
-    /// Turns taken since the clock was read.
-    turns: u32,
+    /// No turn was taken since the clock was read.
+    looked: bool,
     /// What the connections were last told.
     stop: Stop,
     gathering: Gathering,
@@ -116,9 +116,6 @@ enum Arrivals {
 
 const MAIL: Token = Token(RESERVED);
 const FIRST_DOOR: usize = RESERVED + 1;
-
-/// The clock is read once for so many turns at most.
-const TURNS_A_LOOK: u32 = 8;
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -153,7 +150,7 @@ impl Reactor {
             common: Common::new(),
             mailbox,
             now,
-            turns: 0,
+            looked: false,
             stop: Stop::Running,
             gathering: Gathering::new(now),
         })
@@ -265,7 +262,7 @@ impl Reactor {
 
     fn look_at_the_clock(&mut self) {
         self.now = self.host.clock().now();
-        self.turns = 0;
+        self.looked = true;
     }
 
     fn handle_event(&mut self, event: &Event) {
@@ -435,11 +432,11 @@ impl Reactor {
 
     /// A turn, and others if the application has more for it in mid-turn. Says how the last one ended.
     fn take_turns(&mut self, place: Place) -> Option<Turned> {
-        // Handlers take time: its deadlines do not count from long ago, nor do others wait long for what was gathered for them.
-        if self.turns == TURNS_A_LOOK || self.gathering.has_any() {
+        // However long the handlers before it took: its deadlines count from now.
+        if !std::mem::take(&mut self.looked) {
             self.look_at_the_clock();
+            self.looked = false;
         }
-        self.turns += 1;
         if self.gathering.is_overdue(self.now) {
             self.call();
         }

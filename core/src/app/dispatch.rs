@@ -113,8 +113,8 @@ impl<S: Service> Serve<S> {
             let granted =
                 self.call(id, &mut clock, turn, |_, context| outcome.grant(body, &mut request, context));
             outcome = match granted {
-                Ok(Outcome::Reply(response @ Response { body: Body(Inner::Whole(_)), .. })) => {
-                    self.answer(response, turn);
+                Ok(Outcome::Reply(Response { status, fields, body: Body(Inner::Whole(data)) })) => {
+                    self.answer_whole(id, status, &fields, data, turn);
                     return self.connection.recycle(request.into_head());
                 }
                 Ok(outcome) => outcome,
@@ -426,6 +426,7 @@ fn split(source: &mut BytesMut, count: usize) -> Bytes {
 }
 
 /// A copy: nobody knows for how long it is kept, and of the driver's buffer it would hold all.
+#[inline]
 fn copy(source: &mut BytesMut, count: usize) -> Bytes {
     let body = Bytes::copy_from_slice(&source[..count]);
     if count == source.len() {

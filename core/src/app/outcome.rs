@@ -109,6 +109,7 @@ impl Outcome {
     }
 
     /// Calls the handler that wished for the whole body, or for a stream of it, with `body`, which is all of it.
+    #[inline]
     pub(crate) fn grant(self, body: Bytes, request: &mut Request, context: &mut Context<'_>) -> Self {
         match self {
             Self::Collect(collect) => (collect.then)(request, body, context),

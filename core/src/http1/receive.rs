@@ -149,6 +149,7 @@ impl Connection {
 
     // ---- private: receiving ----
 
+    #[inline]
     fn body_is_complete(&mut self, now: Instant) {
         self.state.request_complete();
         self.receive_deadline = Instant::NEVER;

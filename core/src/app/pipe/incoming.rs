@@ -172,15 +172,23 @@ impl io::Read for Incoming {
     }
 }
 
+/// Nobody reads what comes through `pipe` any more.
+#[cold]
+fn leave(pipe: &Pipe) {
+    let mut state = pipe.lock();
+    state.reader_gone = true;
+    let queue = core::mem::take(&mut state.queue);
+    let writer = state.writer.take();
+    pipe.tell(state, writer, None);
+    drop(queue);
+}
+
 impl Drop for Incoming {
+    #[inline]
     fn drop(&mut self) {
-        let Source::Pipe(pipe) = &self.0 else { return };
-        let mut state = pipe.lock();
-        state.reader_gone = true;
-        let queue = core::mem::take(&mut state.queue);
-        let writer = state.writer.take();
-        pipe.tell(state, writer, None);
-        drop(queue);
+        if let Source::Pipe(pipe) = &self.0 {
+            leave(pipe);
+        }
     }
 }
 
