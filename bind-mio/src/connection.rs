@@ -9,7 +9,7 @@ use anabranch_std::Connection as Accepted;
 use anabranch_std::host::{Host, Permit, Workspace};
 use socket2::Socket;
 
-use crate::socket::{SocketWire, Turns};
+use crate::socket::SocketWire;
 
 /// A connection whose application wakes it in mid-turn has so many turns before others have theirs.
 pub(crate) const TURNS_IN_A_ROW: usize = 4;
@@ -56,7 +56,6 @@ impl Connection {
         now: Instant,
         waker: &Waker,
         exec: &mut dyn FnMut(Job) -> Result<(), Job>,
-        turns: Turns,
     ) -> Turned {
         let Self { driven, socket, .. } = self;
         let read_bytes = workspace.scratch.capacity();
@@ -64,7 +63,7 @@ impl Connection {
         let turned = catch_unwind(AssertUnwindSafe(|| {
             let Workspace { scratch, pool, dates, .. } = &mut *workspace;
             let mut turn = Turn::new(now, dates, waker, pool);
-            let mut wire = SocketWire { socket, turns };
+            let mut wire = SocketWire { socket };
             match driven.turn(host.stop(), &mut wire, scratch, &mut turn, exec, budget) {
                 Progress::Blocked => Turned::Blocked(driven.outlook()),
                 Progress::Again => Turned::Again,

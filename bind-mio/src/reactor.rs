@@ -47,7 +47,6 @@ use crate::inlet::Inlet;
 use crate::mailbox::Mailbox;
 use crate::outbox::Outbox;
 use crate::slot::{Mark, Slot, State, Watched};
-use crate::socket::Turns;
 use crate::table::{Place, RESERVED, Table};
 use crate::wakers::{Common, Own};
 use crate::workers::{Done, Work};
@@ -456,7 +455,7 @@ impl Reactor {
             if let Some(own) = own {
                 own.begin();
             }
-            turned = connection.turn(host, workspace, *now, waker, &mut put, Turns::Own);
+            turned = connection.turn(host, workspace, *now, waker, &mut put);
             let is_woken = own.map_or_else(|| common.was_woken(), |own| own.end());
             if !matches!(turned, Turned::Blocked(_)) || !is_woken {
                 break;

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 
 use anabranch_core::CloseKind;
 use anabranch_core::drive::Wire;
-use anabranch_std::host::{receive, reset, send, send_last, send_last_and_shut};
+use anabranch_std::host::{receive, reset, send, send_last};
 use bytes::BytesMut;
 use rustix::net::RecvFlags;
 use socket2::Socket;
@@ -14,16 +14,6 @@ use socket2::Socket;
 #[derive(Debug)]
 pub(crate) struct SocketWire<'a> {
     pub(crate) socket: &'a Socket,
-    pub(crate) turns: Turns,
-}
-
-/// Who takes the turns.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Turns {
-    /// The thread that closes the socket: handlers do not block in it.
-    Own,
-    /// Another one, where handlers may block.
-    Lent,
 }
 
 impl Wire for SocketWire<'_> {
@@ -36,10 +26,7 @@ impl Wire for SocketWire<'_> {
     }
 
     fn write_last(&mut self, slices: &[IoSlice<'_>], end: CloseKind) -> io::Result<usize> {
-        match self.turns {
-            Turns::Own => send_last(self.socket, slices),
-            Turns::Lent => send_last_and_shut(self.socket, slices, end),
-        }
+        send_last(self.socket, slices, end)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

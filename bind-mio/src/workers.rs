@@ -14,7 +14,6 @@ use anabranch_std::host::{Host, Ring, Stop, Workspace};
 
 use crate::connection::{Connection, TURNS_IN_A_ROW, Turned};
 use crate::reactor::Mail;
-use crate::socket::Turns;
 use crate::table::Place;
 use crate::wakers::Own;
 
@@ -50,7 +49,7 @@ pub(crate) fn work(host: &Host, ring: &Ring<Work>, read_bytes: usize) {
         for _ in 0..TURNS_IN_A_ROW {
             own.begin();
             let mut exec = |job| host.exec(job);
-            turned = connection.turn(host, &mut workspace, now, &waker, &mut exec, Turns::Lent);
+            turned = connection.turn(host, &mut workspace, now, &waker, &mut exec);
             if !own.end() || !matches!(turned, Turned::Blocked(_)) {
                 break;
             }

@@ -24,7 +24,7 @@ use rustix::net::RecvFlags;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use socket2::Socket;
 
-use crate::host::{receive, reset, send, send_last_and_shut};
+use crate::host::{receive, reset, send, send_last};
 
 /// How long a thread sleeps in recv(2) before it looks whether the server is stopping: drain reaches every reader
 /// within half a second, half of which is to spare for a busy machine.
@@ -204,7 +204,7 @@ impl Wire for TurnWire<'_> {
         {
             self.transport.calls.send += 1;
         }
-        send_last_and_shut(&self.transport.socket, slices, end)
+        send_last(&self.transport.socket, slices, end)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

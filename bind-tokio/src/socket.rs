@@ -108,9 +108,9 @@ impl PollWire for SocketWire {
         &mut self,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
-        _: CloseKind,
+        end: CloseKind,
     ) -> Poll<io::Result<usize>> {
-        self.poll_send(context, slices, |socket, slices| send_last(socket, slices))
+        self.poll_send(context, slices, |socket, slices| send_last(socket, slices, end))
     }
 
     fn poll_shutdown_write(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -20,7 +20,6 @@ use socket2::Socket;
 
 use super::entry::{Armed, Entries, Entry, Inside, Note};
 use crate::connection::{Connection, Turned};
-use crate::socket::Turns;
 
 /// One a server.
 pub(super) struct Pool {
@@ -191,7 +190,7 @@ impl Pool {
         let now = self.host.clock().now();
         workspace.anchor_dates(now);
         let mut exec = |job| self.host.exec(job);
-        match connection.turn(&self.host, workspace, now, waker, &mut exec, Turns::Own) {
+        match connection.turn(&self.host, workspace, now, waker, &mut exec) {
             Turned::Again => self.want(number),
             Turned::Blocked(outlook) => {
                 self.set_timer(number, entry, outlook.due);

@@ -47,7 +47,7 @@ pub use processors::processors;
 pub use receive::receive;
 pub use reset::reset;
 pub use ring::Ring;
-pub use send::{send, send_last, send_last_and_shut};
+pub use send::{send, send_last};
 use stop::StopState;
 pub use tasks::{Accepting, Carried, PollAccept, Tasks};
 pub use workspace::{Clock, Workspace};

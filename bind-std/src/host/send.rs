@@ -1,12 +1,10 @@
 //! Sending what fits at once, whatever the socket.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::os::fd::AsFd;
 
 use anabranch_core::CloseKind;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-use socket2::Socket;
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown};
 
 /// Sends from the front of `slices` by one system call, and says how many bytes that were. Never waits, blocking socket or
 /// not, and raises no SIGPIPE.
@@ -19,31 +17,23 @@ pub fn send(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
 }
 
 /// As [`send`], where the connection's end comes next: TCP keeps what would not fill a segment, and sends it with that end. A
-/// segment less to send and to receive, and for the peer a wake-up less.
+/// segment less to send and to receive, and for the peer a wake-up less. The end is told here, unless it is
+/// [`Linger`](CloseKind::Linger), where whoever asked shuts the socket down next. It is not left to close(2), which would lose
+/// what was kept if the peer had sent more meanwhile.
 ///
 /// # Errors
 /// As [`send`] has them.
 #[cold]
-pub fn send_last(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+pub fn send_last(socket: impl AsFd, slices: &[IoSlice<'_>], end: CloseKind) -> io::Result<usize> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const MORE: SendFlags = SendFlags::MORE;
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     const MORE: SendFlags = SendFlags::empty();
-    send_with(socket, slices, MORE)
-}
-
-/// As [`send_last`], for threads whose handlers may have blocked, or whose sockets are closed by another thread: what they sent is
-/// not left to close(2), which comes late there, and loses it if the peer has sent more meanwhile.
-///
-/// # Errors
-/// As [`send`] has them.
-#[cold]
-pub fn send_last_and_shut(socket: &Socket, slices: &[IoSlice<'_>], end: CloseKind) -> io::Result<usize> {
-    let count = send_last(socket, slices)?;
+    let count = send_with(&socket, slices, MORE)?;
     let offered = slices.iter().map(|slice| slice.len()).sum::<usize>();
     if count == offered && end != CloseKind::Linger {
         // A peer that is gone already has nothing to hear.
-        let _ = socket.shutdown(Shutdown::Write);
+        let _ = shutdown(socket, Shutdown::Write);
     }
     Ok(count)
 }
@@ -63,6 +53,7 @@ fn send_with(socket: impl AsFd, slices: &[IoSlice<'_>], flags: SendFlags) -> io:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::Socket;
     use std::io::{ErrorKind, Read};
     use std::net::{TcpListener, TcpStream};
     use std::time::{Duration, Instant};
@@ -93,39 +84,32 @@ mod tests {
     #[test]
     #[cfg_attr(not(target_os = "linux"), ignore = "sent at once")]
     fn what_is_sent_last_goes_out_with_the_end() {
-        let shut = |socket: Socket| {
-            socket.shutdown(Shutdown::Write).unwrap();
-            Some(socket)
-        };
-        let ends: [fn(Socket) -> Option<Socket>; 2] = [|_| None, shut];
-        for end in ends {
-            // On a machine that stands still for long enough the kernel sends what it kept: then once more.
-            let kept = (0..20).any(|_| {
-                let (socket, peer) = pair();
-                let started = Instant::now();
-                assert_eq!(send_last(&socket, &slices()).unwrap(), 7);
-                let early = has(&peer);
-                let in_time = started.elapsed() < Duration::from_millis(100);
-                let _open = end(socket);
-                if early.is_none() {
-                    assert_eq!(has(&peer), Some(b"the end".to_vec()));
-                }
-                assert_eq!(has(&peer), Some(Vec::new()), "the end");
-                assert!(early.is_none() || !in_time, "it was sent at once");
-                early.is_none()
-            });
-            assert!(kept);
-        }
+        // On a machine that stands still for long enough the kernel sends what it kept: then once more.
+        let kept = (0..20).any(|_| {
+            let (socket, peer) = pair();
+            let started = Instant::now();
+            assert_eq!(send_last(&socket, &slices(), CloseKind::Linger).unwrap(), 7);
+            let early = has(&peer);
+            let in_time = started.elapsed() < Duration::from_millis(100);
+            shutdown(&socket, Shutdown::Write).unwrap();
+            if early.is_none() {
+                assert_eq!(has(&peer), Some(b"the end".to_vec()));
+            }
+            assert_eq!(has(&peer), Some(Vec::new()), "the end");
+            assert!(early.is_none() || !in_time, "it was sent at once");
+            early.is_none()
+        });
+        assert!(kept);
     }
 
     #[test]
-    fn what_is_sent_last_by_who_may_have_blocked_is_out_before_the_close() {
+    fn what_is_sent_last_is_out_before_the_close() {
         for end in [CloseKind::Immediate, CloseKind::Linger] {
             let (socket, peer) = pair();
-            assert_eq!(send_last_and_shut(&socket, &slices(), end).unwrap(), 7);
+            assert_eq!(send_last(&socket, &slices(), end).unwrap(), 7);
             if end == CloseKind::Linger {
                 // Its driver shuts it down next.
-                socket.shutdown(Shutdown::Write).unwrap();
+                shutdown(&socket, Shutdown::Write).unwrap();
             }
             assert_eq!(has(&peer), Some(b"the end".to_vec()));
             assert_eq!(has(&peer), Some(Vec::new()), "the end");
