@@ -32,18 +32,29 @@ fn has(mut peer: &TcpStream) -> Option<Vec<u8>> {
     }
 }
 
+const SLICES: [&[u8]; 2] = [b"the ", b"end"];
+
+async fn send_last<W: PollWire>(wire: &mut W, end: CloseKind) {
+    let slices = SLICES.map(IoSlice::new);
+    let write = poll_fn(|context| wire.poll_write_last(context, &slices, end));
+    assert_eq!(write.await.unwrap(), 7);
+}
+
 async fn sends_the_last_with_the_end<W: PollWire>(wire: impl Fn(Connection) -> std::io::Result<W>) {
+    let (connection, peer) = pair();
+    let mut wire_that_ends = wire(connection).unwrap();
+    send_last(&mut wire_that_ends, CloseKind::Immediate).await;
+    assert_eq!(has(&peer), Some(b"the end".to_vec()));
+    assert_eq!(has(&peer), Some(Vec::new()), "the end is not left to the close");
     // On a machine that stands still for long enough the kernel sends what it kept: then once more.
     for _ in 0..20 {
         let (connection, peer) = pair();
         let mut wire = wire(connection).unwrap();
-        let slices = [IoSlice::new(b"the "), IoSlice::new(b"end")];
         let started = Instant::now();
-        let write = poll_fn(|context| wire.poll_write_last(context, &slices, CloseKind::Immediate));
-        assert_eq!(write.await.unwrap(), 7);
+        send_last(&mut wire, CloseKind::Linger).await;
         let early = has(&peer);
         let in_time = started.elapsed() < Duration::from_millis(100);
-        drop(wire);
+        poll_fn(|context| wire.poll_shutdown_write(context)).await.unwrap();
         if early.is_none() {
             assert_eq!(has(&peer), Some(b"the end".to_vec()));
             assert_eq!(has(&peer), Some(Vec::new()), "the end");
