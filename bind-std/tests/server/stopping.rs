@@ -8,9 +8,9 @@ use anabranch_core::AbortReason;
 use anabranch_core::lifecycle::Phase;
 use anabranch_std::{Config, Model};
 
-use crate::common::{BOUND, Client, Lines, MODELS, Seen, address, eventually, serve, stop};
+use crate::common::{BOUND, Client, Lines, MODELS, Seen, address, eventually, serve, stop, takes_less_than};
 
-/// What the issue asks of a drain: half a second. A little more for a machine that does other things besides.
+/// Half a second. A little more for a machine that does other things besides.
 const SOON: Duration = Duration::from_millis(500 + 100);
 
 #[test]
@@ -18,15 +18,17 @@ fn drain_reaches_a_reader_that_is_blocked() {
     for model in MODELS {
         // Asleep in recv(2), and in poll(2) after a tick of silence.
         for silence in [Duration::from_millis(20), Duration::from_millis(600)] {
-            let handle = serve(&Config::new(model), Lines::default());
-            let mut client = Client::connect(&handle);
-            assert_eq!(client.ask("echo x"), "x");
-            thread::sleep(silence);
-            let started = Instant::now();
-            handle.drain(Duration::from_secs(10));
-            assert_eq!(client.rest(), b"");
-            assert_eq!(handle.wait().aborted, None);
-            assert!(started.elapsed() < SOON, "{model} after {silence:?}: {:?}", started.elapsed());
+            takes_less_than(SOON, &format!("{model} after {silence:?}"), || {
+                let handle = serve(&Config::new(model), Lines::default());
+                let mut client = Client::connect(&handle);
+                assert_eq!(client.ask("echo x"), "x");
+                thread::sleep(silence);
+                let started = Instant::now();
+                handle.drain(Duration::from_secs(10));
+                assert_eq!(client.rest(), b"");
+                assert_eq!(handle.wait().aborted, None);
+                started.elapsed()
+            });
         }
     }
 }
@@ -65,34 +67,40 @@ fn connections_queued_before_a_drain_are_answered() {
 #[test]
 fn listeners_close_when_a_drain_begins() {
     for model in MODELS {
-        let handle = serve(&Config::new(model), Lines::default());
-        let mut client = Client::connect(&handle);
-        client.send("echo x\nsleep 700\n");
-        assert_eq!(client.line(), "x");
-        handle.drain(Duration::from_secs(10));
-        let started = Instant::now();
-        eventually("the listener's end", || std::net::TcpStream::connect(address(&handle)).is_err());
-        assert!(started.elapsed() < SOON);
-        assert_eq!(client.line(), "slept", "{model}");
-        handle.wait();
+        takes_less_than(SOON, &model.to_string(), || {
+            let handle = serve(&Config::new(model), Lines::default());
+            let mut client = Client::connect(&handle);
+            client.send("echo x\nsleep 700\n");
+            assert_eq!(client.line(), "x");
+            handle.drain(Duration::from_secs(10));
+            let started = Instant::now();
+            eventually("the listener's end", || std::net::TcpStream::connect(address(&handle)).is_err());
+            let took = started.elapsed();
+            assert_eq!(client.line(), "slept", "{model}");
+            handle.wait();
+            took
+        });
     }
 }
 
 #[test]
 fn end_of_grace_aborts_what_is_left() {
+    const GRACE: Duration = Duration::from_millis(100);
     for model in MODELS {
         for request in ["sleep 9000", "work 9000", "push 9000000"] {
-            let handle = serve(&Config::new(model), Lines::default());
-            let mut client = Client::connect(&handle);
-            client.send(&format!("echo x\n{request}\n"));
-            assert_eq!(client.line(), "x");
-            let started = Instant::now();
-            handle.drain(Duration::from_millis(100));
-            let summary = handle.wait();
-            assert_eq!(summary.aborted, Some(AbortReason::GraceExpired), "{model} {request}");
-            assert_eq!(summary.left_behind, 0);
-            assert!(started.elapsed() >= Duration::from_millis(100));
-            assert!(started.elapsed() < Duration::from_millis(100) + SOON, "{model} {request}");
+            takes_less_than(GRACE + SOON, &format!("{model} {request}"), || {
+                let handle = serve(&Config::new(model), Lines::default());
+                let mut client = Client::connect(&handle);
+                client.send(&format!("echo x\n{request}\n"));
+                assert_eq!(client.line(), "x");
+                let started = Instant::now();
+                handle.drain(GRACE);
+                let summary = handle.wait();
+                assert_eq!(summary.aborted, Some(AbortReason::GraceExpired), "{model} {request}");
+                assert_eq!(summary.left_behind, 0);
+                assert!(started.elapsed() >= GRACE);
+                started.elapsed()
+            });
         }
     }
 }
@@ -100,19 +108,22 @@ fn end_of_grace_aborts_what_is_left() {
 #[test]
 fn abort_ends_everything_at_once() {
     for model in MODELS {
-        let handle = serve(&Config::new(model), Lines::default());
-        let mut clients: Vec<_> = (0..6).map(|_| Client::connect(&handle)).collect();
-        clients[0].send("echo x\nsleep 9000\n");
-        assert_eq!(clients[0].line(), "x");
-        clients[1].send("work 9000\n");
-        clients[2].send("push 9000000\n");
-        let started = Instant::now();
-        handle.abort();
-        assert_eq!(handle.wait().aborted, Some(AbortReason::Requested), "{model}");
-        assert!(started.elapsed() < SOON, "{model}: {:?}", started.elapsed());
-        assert_eq!(handle.phase(), Phase::Stopped);
-        let counters = handle.counters();
-        assert_eq!((counters.open, counters.served), (0, counters.closed));
+        takes_less_than(SOON, &model.to_string(), || {
+            let handle = serve(&Config::new(model), Lines::default());
+            let mut clients: Vec<_> = (0..6).map(|_| Client::connect(&handle)).collect();
+            clients[0].send("echo x\nsleep 9000\n");
+            assert_eq!(clients[0].line(), "x");
+            clients[1].send("work 9000\n");
+            clients[2].send("push 9000000\n");
+            let started = Instant::now();
+            handle.abort();
+            assert_eq!(handle.wait().aborted, Some(AbortReason::Requested), "{model}");
+            let took = started.elapsed();
+            assert_eq!(handle.phase(), Phase::Stopped);
+            let counters = handle.counters();
+            assert_eq!((counters.open, counters.served), (0, counters.closed));
+            took
+        });
     }
 }
 
@@ -143,13 +154,13 @@ fn thread_that_does_not_end_is_left_behind_and_counted() {
     let seen = lines.seen.clone();
     let handle = serve(&config, lines);
     let mut client = Client::connect(&handle);
-    client.send("block 1500\n");
+    client.send("block 5000\n");
     eventually("the connection", || Seen::count(&seen.connected) == 1);
     thread::sleep(Duration::from_millis(20));
     let started = Instant::now();
     handle.abort();
     assert_eq!(handle.wait().left_behind, 1);
-    assert!(started.elapsed() < Duration::from_millis(1000));
+    assert!(started.elapsed() < Duration::from_secs(4));
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn one_line_says_where_which_model_and_whom_to_signal() {
 #[test]
 fn first_signal_lets_what_has_begun_finish() {
     for signal in [Signal::TERM, Signal::INT] {
-        let program = Program::serve("--protocol etx --etx-delay 400ms -v");
+        let program = Program::serve("--protocol etx --etx-delay 1500ms -v");
         let mut stream = program.connect();
         stream.write_all(b"hello\x03").unwrap();
         thread::sleep(Duration::from_millis(100));
@@ -86,7 +86,7 @@ fn request_in_flight_is_answered_when_the_server_stops() {
     for model in ["single", "threads", "pool"] {
         let program = Program::serve(&format!("--model {model}"));
         let mut stream = program.connect();
-        stream.write_all(b"GET /slow?ms=400 HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
+        stream.write_all(b"GET /slow?ms=1500 HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
         thread::sleep(Duration::from_millis(100));
         program.signal(Signal::TERM);
         let answer = String::from_utf8(read_all(&stream)).unwrap().to_ascii_lowercase();
