@@ -53,35 +53,56 @@ struct Entry {
 }
 
 /// Whether somebody waits at a listener, and how many are let in at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Knocks {
     /// The poll said so in this round.
     now: bool,
-    /// Rounds one after the other in which it did, and nobody was looked for in vain.
+    /// As many as one, so often doubled.
+    doublings: u32,
+    /// Rounds one after the other in which somebody knocked, since that changed.
     rounds: u32,
+    /// After so many of them it is doubled.
+    patience: u32,
 }
-
-/// After so many rounds twice as many are let in at once.
-const ROUNDS: u32 = 4;
 
 /// So often at most: 64 are accepted from a listener before others have their turn.
 const MOST_DOUBLINGS: u32 = 6;
 
+/// As long as others were there when they were looked for.
+const LEAST_PATIENCE: u32 = 4;
+
+/// Where those who come, come alone and again and again.
+const MOST_PATIENCE: u32 = 32;
+
 impl Knocks {
+    const fn new() -> Self {
+        Self { now: false, doublings: 0, rounds: 0, patience: LEAST_PATIENCE }
+    }
+
     /// How many are to be accepted in this round.
     fn take(&mut self) -> usize {
         if !std::mem::take(&mut self.now) {
-            self.rounds = 0;
+            (self.doublings, self.rounds) = (0, 0);
             return 0;
         }
-        let doublings = (self.rounds / ROUNDS).min(MOST_DOUBLINGS);
+        if self.doublings > 0 {
+            self.patience = LEAST_PATIENCE;
+        }
+        if self.rounds >= self.patience && self.doublings < MOST_DOUBLINGS {
+            self.doublings += 1;
+            self.rounds = 0;
+        }
         self.rounds = self.rounds.saturating_add(1);
-        1 << doublings
+        1 << self.doublings
     }
 
-    /// There are no more.
-    const fn were_in_vain(&mut self) {
+    /// There were fewer.
+    fn were_in_vain(&mut self) {
         self.rounds = 0;
+        if self.doublings == 1 {
+            self.patience = (self.patience * 2).min(MOST_PATIENCE);
+        }
+        self.doublings = self.doublings.saturating_sub(1);
     }
 }
 
@@ -109,7 +130,7 @@ impl Doors {
             epoll::add(poll, door.listener.as_fd(), token(first + number), EventFlags::empty())?;
         }
         let entry =
-            |door| Entry { door: Some(door), may_accept: false, knocks: Knocks::default(), waiting: None };
+            |door| Entry { door: Some(door), may_accept: false, knocks: Knocks::new(), waiting: None };
         Ok(Self { entries: doors.into_iter().map(entry).collect(), close, first })
     }
 
@@ -285,7 +306,7 @@ mod tests {
 
     #[test]
     fn who_comes_alone_is_let_in_and_nobody_looked_for() {
-        let mut knocks = Knocks::default();
+        let mut knocks = Knocks::new();
         for _ in 0..100 {
             assert_eq!(let_in(&mut knocks, 1), (1, 0));
             assert_eq!(knocks.take(), 0, "a round without a knock");
@@ -293,8 +314,41 @@ mod tests {
     }
 
     #[test]
+    fn others_are_rarely_looked_for_where_each_round_has_one() {
+        let mut knocks = Knocks::new();
+        let in_vain: usize = (0..1000)
+            .map(|_| {
+                knocks.now = true;
+                let looked_for = knocks.take() - 1;
+                (0..looked_for.min(1)).for_each(|_| knocks.were_in_vain());
+                looked_for.min(1)
+            })
+            .sum();
+        assert!(in_vain < 40, "{in_vain}");
+        let (rounds, in_vain) = let_in(&mut knocks, 10_000);
+        assert!(rounds < 250 && in_vain <= 1, "{rounds} rounds, {in_vain} in vain");
+    }
+
+    #[test]
+    fn where_each_round_has_some_about_as_many_are_let_in() {
+        let (mut knocks, mut waiting, mut most, mut in_vain) = (Knocks::new(), 0_usize, 0, 0);
+        for _ in 0..1000 {
+            waiting += 5;
+            most = most.max(waiting);
+            knocks.now = true;
+            let wanted = knocks.take();
+            if wanted > waiting {
+                knocks.were_in_vain();
+                in_vain += 1;
+            }
+            waiting -= wanted.min(waiting);
+        }
+        assert!(most <= 60 && in_vain < 300, "{most} waited, {in_vain} in vain");
+    }
+
+    #[test]
     fn burst_is_let_in_by_more_and_more_at_once() {
-        let mut knocks = Knocks::default();
+        let mut knocks = Knocks::new();
         let (rounds, in_vain) = let_in(&mut knocks, 10_000);
         assert!(rounds < 200 && in_vain <= 1, "{rounds} rounds, {in_vain} in vain");
         knocks.now = true;
