@@ -227,8 +227,17 @@ where
     assert!(read_size > 0, "the scratch buffer's capacity is the size of a read");
     let progress = drive(flow, wire, readiness, scratch, turn, exec, budget);
     // What the flow split off is gone from the capacity: the next turn must find the size of a read in it again.
-    scratch.reserve(read_size);
+    renew(scratch, read_size, turn);
     progress
+}
+
+/// Makes `scratch` whole again: as a rule by taking back what was split off, and by a new allocation if that is still held.
+fn renew(scratch: &mut BytesMut, read_size: usize, turn: &mut Turn<'_>) {
+    if !scratch.try_reclaim(read_size) {
+        cold_path();
+        turn.pool.was_kept();
+        scratch.reserve(read_size);
+    }
 }
 
 /// [`turn`], compiled for each flow there is: for drivers that know a flow as a `dyn Flow` only. To them a turn is one call by
@@ -323,8 +332,7 @@ where
         if readiness.readable && outlook.reads() {
             let mut max = outlook.read_size(read_size);
             loop {
-                // Unless slices of it are still held somewhere this allocates nothing: the buffer comes back whole.
-                scratch.reserve(read_size);
+                renew(scratch, read_size, turn);
                 let count = receive(flow, wire, readiness, scratch, max, turn);
                 is_read_out = count < max;
                 bytes_left = bytes_left.saturating_sub(count);

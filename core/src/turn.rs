@@ -49,10 +49,15 @@ pub struct Pool {
     /// What was given back last: as a rule it is what is taken next, and no shelf is looked for.
     latest: Option<Box<dyn Any + Send>>,
     shelves: Vec<Box<dyn Any + Send>>,
+    /// So many bodies are copied before the application is lent a part of the driver's buffer again.
+    to_copy: u32,
 }
 
 /// At most this many spare boxes of one type are kept.
 const SHELF_CAPACITY: usize = 64;
+
+/// So many bodies are copied after one that was lent was kept: where all are kept, one of 65 holds a whole buffer.
+const COPIES: u32 = 64;
 
 impl Pool {
     /// A spare `T`, if one was given back. It is as it was left: the taker resets it.
@@ -80,6 +85,21 @@ impl Pool {
         } else {
             self.shelve(spare);
         }
+    }
+
+    /// Whether a small body is to be copied for the application, and not lent to it: it kept one lately.
+    pub(crate) const fn is_to_copy(&self) -> bool {
+        self.to_copy > 0
+    }
+
+    /// One was copied.
+    pub(crate) const fn has_copied(&mut self) {
+        self.to_copy = self.to_copy.saturating_sub(1);
+    }
+
+    /// A part of the driver's buffer is still held though its turn is over.
+    pub(crate) const fn was_kept(&mut self) {
+        self.to_copy = COPIES;
     }
 
     #[inline(never)]

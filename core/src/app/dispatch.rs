@@ -108,8 +108,8 @@ impl<S: Service> Serve<S> {
     ) {
         let (id, declared) = (request.exchange_id(), request.body_length());
         let mut given = None;
-        if let Some((body, copied)) = self.body_at_hand(id, declared, &outcome, input, turn) {
-            given = Some(copied);
+        if let Some(body) = self.body_at_hand(id, declared, &outcome, input, turn) {
+            given = Some(body.len());
             let granted =
                 self.call(id, &mut clock, turn, |_, context| outcome.grant(body, &mut request, context));
             outcome = match granted {
@@ -240,9 +240,9 @@ impl<S: Service> Serve<S> {
         loop {
             let Some(exchange) = &mut self.exchange else { return };
             let (id, declared) = (exchange.id, exchange.body_to_give());
-            if let Some((body, copied)) = self.body_at_hand(id, declared, &outcome, input, turn) {
+            if let Some(body) = self.body_at_hand(id, declared, &outcome, input, turn) {
                 if let Some(exchange) = &mut self.exchange {
-                    exchange.given.get_or_insert(copied);
+                    exchange.given.get_or_insert(body.len());
                 }
                 match self.call_again(turn, |request, context| outcome.grant(body, request, context)) {
                     Some(next) => outcome = next,
@@ -277,12 +277,12 @@ impl<S: Service> Serve<S> {
                     self.call_again(turn, |request, context| then(request, incoming, context))
                 }
                 Outcome::Defer(defer) => {
-                    let (body, copied) = match self.take_small_body(id, input, turn) {
-                        Some((body, length)) => (Incoming::whole(body), length),
-                        None => (self.feed(declared), 0),
-                    };
+                    // A body that is there waits, with the job, until a thread has time for it.
+                    let whole = self.take_body(id, self.small_body_bytes(), input, turn, copy);
+                    let length = whole.as_ref().map_or(0, Bytes::len);
+                    let body = whole.map_or_else(|| self.feed(declared), Incoming::whole);
                     let Some(exchange) = &mut self.exchange else { return };
-                    exchange.given.get_or_insert(copied);
+                    exchange.given.get_or_insert(length);
                     if let Err(refusal) = exchange.count_request(&self.shared.memory) {
                         return self.fail(Failure::Refused(refusal), turn);
                     }
@@ -323,8 +323,8 @@ impl<S: Service> Serve<S> {
         let _ = self.connection.want_body(exchange.id, turn);
     }
 
-    /// The body that is collected or streamed, if all of it has come already, and how many bytes of it are copies. What is
-    /// collected is used at once, and is lent a part of the driver's buffer.
+    /// The body that is collected or streamed, if all of it has come already. It is a part of the driver's buffer: who streams is
+    /// given so much at most as may be copied too.
     #[inline]
     fn body_at_hand(
         &mut self,
@@ -332,30 +332,28 @@ impl<S: Service> Serve<S> {
         declared: BodyLength,
         wish: &Outcome,
         input: &mut BytesMut,
-        turn: &Turn<'_>,
-    ) -> Option<(Bytes, usize)> {
-        match (wish, declared) {
-            (Outcome::Collect(_) | Outcome::Stream(_), BodyLength::Empty) => Some((Bytes::new(), 0)),
-            (Outcome::Collect(collect), BodyLength::Known(_)) => {
-                self.take_body(id, collect.max_bytes, input, turn, split).map(|body| (body, 0))
+        turn: &mut Turn<'_>,
+    ) -> Option<Bytes> {
+        let most = match wish {
+            Outcome::Collect(collect) => collect.max_bytes,
+            Outcome::Stream(_) => self.small_body_bytes(),
+            _ => return None,
+        };
+        match declared {
+            BodyLength::Empty => Some(Bytes::new()),
+            BodyLength::Known(length) if length <= SMALL_BODY_BYTES as u64 && turn.pool.is_to_copy() => {
+                let body = self.take_body(id, most, input, turn, copy)?;
+                turn.pool.has_copied();
+                Some(body)
             }
-            (Outcome::Stream(_), BodyLength::Known(_)) => self.take_small_body(id, input, turn),
-            _ => None,
+            BodyLength::Known(_) => self.take_body(id, most, input, turn, split),
+            BodyLength::Chunked => None,
         }
     }
 
-    /// A copy of a body that has come already, if it is small, and its length.
-    #[inline(never)]
-    fn take_small_body(
-        &mut self,
-        id: ExchangeId,
-        input: &mut BytesMut,
-        turn: &Turn<'_>,
-    ) -> Option<(Bytes, usize)> {
-        let most = self.shared.settings.limits.max_window_bytes.min(SMALL_BODY_BYTES);
-        let body = self.take_body(id, most, input, turn, copy)?;
-        let length = body.len();
-        Some((body, length))
+    /// A body of so many bytes is given as it is, if it has come, to whoever would otherwise be given pieces.
+    fn small_body_bytes(&self) -> usize {
+        self.shared.settings.limits.max_window_bytes.min(SMALL_BODY_BYTES)
     }
 
     /// The request's body, at most `most` bytes of it, where all of it has come already.
@@ -417,16 +415,16 @@ impl<S: Service> Serve<S> {
     }
 }
 
-/// A body of so many bytes is given to whoever streams it as it is, if it has come: beyond, pieces are not copied.
+/// A body of so many bytes is copied, where the application keeps what it is lent: beyond, what that would pin is not much more.
 const SMALL_BODY_BYTES: usize = 4 * 1024;
 
-/// A part of the driver's buffer, to be used at once.
+/// A part of the driver's buffer, which is held as long as this is.
 fn split(source: &mut BytesMut, count: usize) -> Bytes {
     source.split_to(count).freeze()
 }
 
-/// A copy: nobody knows for how long it is kept, and of the driver's buffer it would hold all.
-#[inline]
+/// A copy, which holds nothing of the driver's buffer.
+#[cold]
 fn copy(source: &mut BytesMut, count: usize) -> Bytes {
     let body = Bytes::copy_from_slice(&source[..count]);
     if count == source.len() {

@@ -24,8 +24,8 @@ pub(crate) struct Exchange {
     pub(crate) stage: Stage,
     /// The request's body, on its way to the application.
     pub(crate) feed: Option<Feed>,
-    /// Set when the application is given the body, whole or as a stream: it is given once. So many bytes of it are copies
-    /// that the application may keep, and are not counted yet.
+    /// Set when the application is given the body, whole or as a stream: it is given once. So many bytes of it were there at
+    /// once, may be kept by the application, and are not counted yet.
     pub(crate) given: Option<usize>,
     /// Whether the request's bytes count against the process's budget: as soon as they outlive a turn.
     counted: bool,

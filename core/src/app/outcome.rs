@@ -97,6 +97,10 @@ pub(crate) enum Successor {
 impl Outcome {
     /// Reads the whole body first, at most `max_bytes` of it (and at most `limits.max_body_bytes`; 413 beyond), then calls
     /// `then`. A `then` that captures nothing costs no allocation.
+    ///
+    /// The body may be a part of the driver's read buffer, and hold all of it (64 KiB as a rule) for as long as it is kept. Small
+    /// ones are copied where an application keeps them; one of more than 4 KiB that is kept for long is better copied by whoever
+    /// keeps it.
     #[must_use]
     pub fn collect<O: Into<Self>>(
         max_bytes: usize,

@@ -61,7 +61,7 @@ impl Connection {
         if sends == Sends::Body
             && let Some(work) = &mut self.work
         {
-            work.output.push(body);
+            work.push_whole(body);
         }
         self.complete_answer(id, turn)?;
         Ok(sends)
@@ -90,7 +90,7 @@ impl Connection {
         if let Some(work) = &mut self.work {
             let server = self.settings.server.as_ref();
             encode::plain_head(work.output.buffer(), status, server, fields, body.len() as u64, turn);
-            work.output.push(body);
+            work.push_whole(body);
         }
         self.handler_deadline = Instant::NEVER;
         self.receive_deadline = Instant::NEVER;

@@ -142,6 +142,7 @@ impl Connection {
         body.taking = Taking::Wanted;
         body.rest = BodyRest::End;
         body.received = length;
+        work.hand_over(&data);
         work.part_inbox();
         self.body_is_complete(turn.now);
         Some(data)

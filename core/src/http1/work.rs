@@ -1,8 +1,9 @@
 //! What a connection needs while it is busy and gives back when it is idle.
 
 use core::hint::cold_path;
+use core::ops::Range;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::chunk::ChunkDecoder;
 use super::framing::BodyLength;
@@ -31,6 +32,8 @@ pub(crate) struct Work {
     pub(crate) request: RequestFacts,
     pub(crate) body: BodyState,
     pub(crate) answer: AnswerBody,
+    /// Where the body lies that was handed over last. What lies elsewhere holds nothing of a driver's buffer.
+    handed_over: Range<usize>,
 }
 
 /// What is remembered of the request that is being answered.
@@ -222,6 +225,23 @@ impl Work {
         self.came_after = self.came_after.saturating_add(input.len());
         self.joined = !self.inbox.is_empty();
         keep_tail(&mut self.inbox, input);
+    }
+
+    /// `body` is handed over, and may be a part of the driver's buffer.
+    #[inline]
+    pub(crate) fn hand_over(&mut self, body: &Bytes) {
+        let start = body.as_ptr() as usize;
+        self.handed_over = start..start + body.len();
+    }
+
+    /// Appends the body of an answer that is whole: what was handed over may come back that way.
+    #[inline]
+    pub(crate) fn push_whole(&mut self, body: Bytes) {
+        if self.handed_over.contains(&(body.as_ptr() as usize)) {
+            self.output.push_lent(body);
+        } else {
+            self.output.push(body);
+        }
     }
 
     /// What is in the inbox has come before the server drains; what is kept from here on comes after.
