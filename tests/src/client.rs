@@ -170,7 +170,7 @@ impl Client {
         let mut buffer = vec![0; 256 * 1024];
         while left > 0 {
             let most = left.min(buffer.len());
-            match self.stream.read(&mut buffer[..most]) {
+            match read(&mut self.stream, &mut buffer[..most]) {
                 Ok(0) => return false,
                 Ok(more) => left -= more,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
@@ -184,7 +184,7 @@ impl Client {
     pub(crate) fn hears_nothing_for(&mut self, time: Duration) {
         assert!(self.received.is_empty(), "unasked: {:?}", text(&self.received));
         self.stream.set_read_timeout(Some(time)).unwrap();
-        let result = self.stream.read(&mut [0]);
+        let result = read(&mut self.stream, &mut [0]);
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         match result {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
@@ -208,7 +208,7 @@ impl Client {
     pub(crate) fn rest_before_reset(&mut self) -> Vec<u8> {
         let mut buffer = vec![0; 256 * 1024];
         loop {
-            match self.stream.read(&mut buffer) {
+            match read(&mut self.stream, &mut buffer) {
                 Ok(0) => panic!("an orderly end, after {:?}", text(&self.received)),
                 Ok(more) => self.received.extend_from_slice(&buffer[..more]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
@@ -224,7 +224,7 @@ impl Client {
         let mut count = self.received.len() as u64;
         let mut buffer = vec![0; 256 * 1024];
         loop {
-            match self.stream.read(&mut buffer) {
+            match read(&mut self.stream, &mut buffer) {
                 Ok(0) => return count,
                 Ok(more) => count += more as u64,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return count,
@@ -283,11 +283,21 @@ impl Client {
     fn fill(&mut self) -> bool {
         let start = self.received.len();
         self.received.resize(start + 64 * 1024, 0);
-        let result = self.stream.read(&mut self.received[start..]);
+        let result = read(&mut self.stream, &mut self.received[start..]);
         self.received.truncate(start + result.as_ref().copied().unwrap_or(0));
         match result {
             Ok(count) => count > 0,
             Err(error) => panic!("{error}, after {:?}", text(&self.received)),
+        }
+    }
+}
+
+/// Reads once, and again if the process was stopped and continued meanwhile.
+fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anabranch_core::AbortReason;
 use anabranch_core::lifecycle::Phase;
+use anabranch_core::testing::StallWatch;
 use anabranch_std::{Config, Model};
 
-use crate::common::{BOUND, Client, Lines, MODELS, Seen, address, eventually, serve, stop, takes_less_than};
+use crate::common::{BOUND, Client, Lines, MODELS, Seen, address, eventually, serve, stop};
 
 /// Half a second. A little more for a machine that does other things besides.
 const SOON: Duration = Duration::from_millis(500 + 100);
@@ -18,17 +19,16 @@ fn drain_reaches_a_reader_that_is_blocked() {
     for model in MODELS {
         // Asleep in recv(2), and in poll(2) after a tick of silence.
         for silence in [Duration::from_millis(20), Duration::from_millis(600)] {
-            takes_less_than(SOON, &format!("{model} after {silence:?}"), || {
-                let handle = serve(&Config::new(model), Lines::default());
-                let mut client = Client::connect(&handle);
-                assert_eq!(client.ask("echo x"), "x");
-                thread::sleep(silence);
-                let started = Instant::now();
-                handle.drain(Duration::from_secs(10));
-                assert_eq!(client.rest(), b"");
-                assert_eq!(handle.wait().aborted, None);
-                started.elapsed()
-            });
+            let handle = serve(&Config::new(model), Lines::default());
+            let mut client = Client::connect(&handle);
+            assert_eq!(client.ask("echo x"), "x");
+            thread::sleep(silence);
+            let (watch, started) = (StallWatch::start(), Instant::now());
+            handle.drain(Duration::from_secs(10));
+            assert_eq!(client.rest(), b"");
+            assert_eq!(handle.wait().aborted, None);
+            let took = watch.running_since(started);
+            assert!(took < SOON, "{model} after {silence:?}: {took:?}");
         }
     }
 }
@@ -67,19 +67,17 @@ fn connections_queued_before_a_drain_are_answered() {
 #[test]
 fn listeners_close_when_a_drain_begins() {
     for model in MODELS {
-        takes_less_than(SOON, &model.to_string(), || {
-            let handle = serve(&Config::new(model), Lines::default());
-            let mut client = Client::connect(&handle);
-            client.send("echo x\nsleep 700\n");
-            assert_eq!(client.line(), "x");
-            handle.drain(Duration::from_secs(10));
-            let started = Instant::now();
-            eventually("the listener's end", || std::net::TcpStream::connect(address(&handle)).is_err());
-            let took = started.elapsed();
-            assert_eq!(client.line(), "slept", "{model}");
-            handle.wait();
-            took
-        });
+        let handle = serve(&Config::new(model), Lines::default());
+        let mut client = Client::connect(&handle);
+        client.send("echo x\nsleep 700\n");
+        assert_eq!(client.line(), "x");
+        handle.drain(Duration::from_secs(10));
+        let (watch, started) = (StallWatch::start(), Instant::now());
+        eventually("the listener's end", || std::net::TcpStream::connect(address(&handle)).is_err());
+        let took = watch.running_since(started);
+        assert!(took < SOON, "{model}: {took:?}");
+        assert_eq!(client.line(), "slept", "{model}");
+        handle.wait();
     }
 }
 
@@ -88,19 +86,18 @@ fn end_of_grace_aborts_what_is_left() {
     const GRACE: Duration = Duration::from_millis(100);
     for model in MODELS {
         for request in ["sleep 9000", "work 9000", "push 9000000"] {
-            takes_less_than(GRACE + SOON, &format!("{model} {request}"), || {
-                let handle = serve(&Config::new(model), Lines::default());
-                let mut client = Client::connect(&handle);
-                client.send(&format!("echo x\n{request}\n"));
-                assert_eq!(client.line(), "x");
-                let started = Instant::now();
-                handle.drain(GRACE);
-                let summary = handle.wait();
-                assert_eq!(summary.aborted, Some(AbortReason::GraceExpired), "{model} {request}");
-                assert_eq!(summary.left_behind, 0);
-                assert!(started.elapsed() >= GRACE);
-                started.elapsed()
-            });
+            let handle = serve(&Config::new(model), Lines::default());
+            let mut client = Client::connect(&handle);
+            client.send(&format!("echo x\n{request}\n"));
+            assert_eq!(client.line(), "x");
+            let (watch, started) = (StallWatch::start(), Instant::now());
+            handle.drain(GRACE);
+            let summary = handle.wait();
+            assert_eq!(summary.aborted, Some(AbortReason::GraceExpired), "{model} {request}");
+            assert_eq!(summary.left_behind, 0);
+            assert!(started.elapsed() >= GRACE);
+            let took = watch.running_since(started);
+            assert!(took < GRACE + SOON, "{model} {request}: {took:?}");
         }
     }
 }
@@ -108,22 +105,20 @@ fn end_of_grace_aborts_what_is_left() {
 #[test]
 fn abort_ends_everything_at_once() {
     for model in MODELS {
-        takes_less_than(SOON, &model.to_string(), || {
-            let handle = serve(&Config::new(model), Lines::default());
-            let mut clients: Vec<_> = (0..6).map(|_| Client::connect(&handle)).collect();
-            clients[0].send("echo x\nsleep 9000\n");
-            assert_eq!(clients[0].line(), "x");
-            clients[1].send("work 9000\n");
-            clients[2].send("push 9000000\n");
-            let started = Instant::now();
-            handle.abort();
-            assert_eq!(handle.wait().aborted, Some(AbortReason::Requested), "{model}");
-            let took = started.elapsed();
-            assert_eq!(handle.phase(), Phase::Stopped);
-            let counters = handle.counters();
-            assert_eq!((counters.open, counters.served), (0, counters.closed));
-            took
-        });
+        let handle = serve(&Config::new(model), Lines::default());
+        let mut clients: Vec<_> = (0..6).map(|_| Client::connect(&handle)).collect();
+        clients[0].send("echo x\nsleep 9000\n");
+        assert_eq!(clients[0].line(), "x");
+        clients[1].send("work 9000\n");
+        clients[2].send("push 9000000\n");
+        let (watch, started) = (StallWatch::start(), Instant::now());
+        handle.abort();
+        assert_eq!(handle.wait().aborted, Some(AbortReason::Requested), "{model}");
+        let took = watch.running_since(started);
+        assert!(took < SOON, "{model}: {took:?}");
+        assert_eq!(handle.phase(), Phase::Stopped);
+        let counters = handle.counters();
+        assert_eq!((counters.open, counters.served), (0, counters.closed));
     }
 }
 
@@ -148,21 +143,20 @@ fn suspended_server_serves_and_does_not_accept() {
 
 #[test]
 fn thread_that_does_not_end_is_left_behind_and_counted() {
-    takes_less_than(Duration::from_millis(1000), "a wait that gives a thread up", || {
-        let mut config = Config::new(Model::Threads);
-        config.patience = Duration::from_millis(100);
-        let lines = Lines::default();
-        let seen = lines.seen.clone();
-        let handle = serve(&config, lines);
-        let mut client = Client::connect(&handle);
-        client.send("block 5000\n");
-        eventually("the connection", || Seen::count(&seen.connected) == 1);
-        thread::sleep(Duration::from_millis(20));
-        let started = Instant::now();
-        handle.abort();
-        assert_eq!(handle.wait().left_behind, 1);
-        started.elapsed()
-    });
+    let mut config = Config::new(Model::Threads);
+    config.patience = Duration::from_millis(100);
+    let lines = Lines::default();
+    let seen = lines.seen.clone();
+    let handle = serve(&config, lines);
+    let mut client = Client::connect(&handle);
+    client.send("block 5000\n");
+    eventually("the connection", || Seen::count(&seen.connected) == 1);
+    thread::sleep(Duration::from_millis(20));
+    let (watch, started) = (StallWatch::start(), Instant::now());
+    handle.abort();
+    assert_eq!(handle.wait().left_behind, 1);
+    let took = watch.running_since(started);
+    assert!(took < Duration::from_millis(1000), "{took:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anabranch_core::testing::StallWatch;
 use rustix::process::Signal;
 
 use crate::kit::{PATIENCE, Program, ask, output, read_all, stderr};
@@ -66,30 +67,20 @@ fn page_tells_which_model_carries_it() {
 #[test]
 fn signal_closes_what_is_idle_and_refuses_newcomers_while_a_request_finishes() {
     for (model, signal) in [("threads", Signal::INT), ("pool", Signal::TERM)] {
-        // A machine that stands still for a moment says nothing about the server: then again.
-        let took: Vec<_> = (0..5)
-            .map(|_| idle_connection_ends_within(model, signal))
-            .take_while(|took| *took >= Duration::from_secs(1))
-            .collect();
-        assert!(took.len() < 5, "{model}: {took:?}");
+        let program = Program::serve(&format!("--model {model}"));
+        let idle = served(&program);
+        let mut busy = served(&program);
+        busy.write_all(get("/slow?ms=3000").as_bytes()).unwrap();
+        let (watch, signalled) = (StallWatch::start(), Instant::now());
+        program.signal(signal);
+        assert_eq!(read_all(&idle), b"", "{model}");
+        let took = watch.running_since(signalled);
+        assert!(took < Duration::from_secs(1), "{model}: {took:?}");
+        refuses_newcomers(&program);
+        let answer = String::from_utf8(read_all(&busy)).unwrap().to_ascii_lowercase();
+        assert!(answer.contains("connection: close\r\n") && answer.ends_with("slow\n"), "{model}: {answer}");
+        assert_eq!(program.end().0.code(), Some(0), "{model}");
     }
-}
-
-/// How long an idle connection outlives the signal.
-fn idle_connection_ends_within(model: &str, signal: Signal) -> Duration {
-    let program = Program::serve(&format!("--model {model}"));
-    let idle = served(&program);
-    let mut busy = served(&program);
-    busy.write_all(get("/slow?ms=3000").as_bytes()).unwrap();
-    let signalled = Instant::now();
-    program.signal(signal);
-    assert_eq!(read_all(&idle), b"", "{model}");
-    let took = signalled.elapsed();
-    refuses_newcomers(&program);
-    let answer = String::from_utf8(read_all(&busy)).unwrap().to_ascii_lowercase();
-    assert!(answer.contains("connection: close\r\n") && answer.ends_with("slow\n"), "{model}: {answer}");
-    assert_eq!(program.end().0.code(), Some(0), "{model}");
-    took
 }
 
 #[test]

@@ -10,9 +10,10 @@
 //!   either, by proptest strategies                 peers that say anything at all (feature `strategies`)
 //!   a turn of yours     wire_suite                 flow and wire, at every cut of input and output
 //!   a whole driver      driver_suite               flows that judge their driver, and the peers
+//!   its times           StallWatch                 nobody: it says what of them was the machine's own
 //! ```
 //!
-//! Everything but the driver suite is in memory, without threads, and never sleeps.
+//! Everything but these two is in memory, without threads, and never sleeps.
 //!
 //! # Example
 //!
@@ -59,7 +60,9 @@ mod mean_wire;
 mod message;
 mod oneshot;
 mod probe;
+mod real_time;
 mod rig;
+mod stall_watch;
 mod steps;
 #[cfg(any(test, feature = "strategies"))]
 pub mod strategies;
@@ -80,6 +83,7 @@ pub use message::{Chunk, Message, MessageBody};
 pub use oneshot::oneshot;
 pub use probe::{Behaviour, Io, Log, Probe, Seen};
 pub use rig::Rig;
+pub use stall_watch::StallWatch;
 pub use steps::Step;
 pub use waker::CountingWaker;
 pub use wire::{ScriptedWire, WireCounts};

@@ -244,7 +244,7 @@ pub(super) fn client_gone_while_its_request_waits_costs_nobody_else(model: &Mode
 
 pub(super) fn client_gone_while_its_job_runs_costs_nobody_else(model: &Model) {
     clients_that_leave(model, |mut client| {
-        client.send(get("/work?ms=200"));
+        client.send(get("/work?ms=1000"));
         client.hears_nothing_for(Duration::from_millis(20));
         client.reset();
     });

@@ -4,6 +4,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anabranch_core::testing::StallWatch;
+
 use super::model::{Model, Stops};
 use super::server::{Server, last_answer};
 use crate::client::{Client, PATIENCE, chunked_head, get, post_head};
@@ -12,15 +14,6 @@ const GRACE: Duration = Duration::from_secs(15);
 
 /// An idle connection is closed within half a second; a little more for a machine that does other things besides.
 const AT_ONCE: Duration = Duration::from_millis(500 + 100);
-
-/// Sees that what `case` measures is less than `bound`, in one of five tries: a machine that stands still for a moment says
-/// nothing about the server.
-#[track_caller]
-fn takes_less_than(bound: Duration, what: &str, mut case: impl FnMut() -> Duration) {
-    const TRIES: usize = 5;
-    let took: Vec<_> = (0..TRIES).map(|_| case()).take_while(|took| *took >= bound).collect();
-    assert!(took.len() < TRIES, "{what} took {took:?}, which was to be less than {bound:?}");
-}
 
 /// A connection that has been served before, so that nothing of it waits in a queue.
 fn open(server: &Server) -> Client {
@@ -54,17 +47,15 @@ pub(super) fn drain_lets_requests_in_flight_finish(model: &Model) {
 
 pub(super) fn drain_closes_idle_connections_at_once(model: &Model) {
     for silence in [Duration::ZERO, Duration::from_millis(600)] {
-        takes_less_than(AT_ONCE, &format!("the end after {silence:?}"), || {
-            let server = model.serve();
-            let clients: Vec<Client> = (0..model.at_a_time().unwrap_or(8)).map(|_| open(&server)).collect();
-            thread::sleep(silence);
-            let started = Instant::now();
-            server.drain(GRACE);
-            clients.into_iter().for_each(Client::end);
-            let took = started.elapsed();
-            server.ends();
-            took
-        });
+        let server = model.serve();
+        let clients: Vec<Client> = (0..model.at_a_time().unwrap_or(8)).map(|_| open(&server)).collect();
+        thread::sleep(silence);
+        let (watch, started) = (StallWatch::start(), Instant::now());
+        server.drain(GRACE);
+        clients.into_iter().for_each(Client::end);
+        let took = watch.running_since(started);
+        assert!(took < AT_ONCE, "{took:?} after {silence:?}");
+        server.ends();
     }
 }
 
@@ -99,25 +90,22 @@ pub(super) fn drain_lets_a_body_in_progress_finish(model: &Model) {
 }
 
 pub(super) fn drain_ends_accepting_where_the_model_listens_itself(model: &Model) {
-    takes_less_than(AT_ONCE, "the listener's end", || {
-        let server = model.serve();
-        let mut client = open(&server);
-        client.send(get("/slow?ms=1500"));
-        server.drain(GRACE);
-        let started = Instant::now();
-        match model.stops() {
-            Stops::Server => {
-                while TcpStream::connect(server.address()).is_ok() {
-                    assert!(started.elapsed() < PATIENCE, "it still accepts");
-                    thread::sleep(Duration::from_millis(5));
-                }
+    let server = model.serve();
+    let mut client = open(&server);
+    client.send(get("/slow?ms=1500"));
+    server.drain(GRACE);
+    let (watch, started) = (StallWatch::start(), Instant::now());
+    match model.stops() {
+        Stops::Server => {
+            while TcpStream::connect(server.address()).is_ok() {
+                let took = watch.running_since(started);
+                assert!(took < AT_ONCE, "still accepts after {took:?}");
+                thread::sleep(Duration::from_millis(5));
             }
-            Stops::Connections => server.lives(),
         }
-        let took = started.elapsed();
-        last_answer(client).is(200, "slow\n");
-        took
-    });
+        Stops::Connections => server.lives(),
+    }
+    last_answer(client).is(200, "slow\n");
 }
 
 pub(super) fn second_stop_aborts_what_is_left(model: &Model) {

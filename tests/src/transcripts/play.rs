@@ -134,6 +134,8 @@ impl Client {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Some(End::Silent)
             }
+            // The process was stopped and continued: it reads again.
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
             Err(_) => Some(End::Reset),
         }
     }

@@ -81,15 +81,6 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Sees that what `case` measures is less than `bound`, in one of five tries: a machine that stands still for a moment says
-/// nothing about the server.
-#[track_caller]
-pub(crate) fn takes_less_than(bound: Duration, what: &str, mut case: impl FnMut() -> Duration) {
-    const TRIES: usize = 5;
-    let took: Vec<_> = (0..TRIES).map(|_| case()).take_while(|took| *took >= bound).collect();
-    assert!(took.len() < TRIES, "{what} took {took:?}, which was to be less than {bound:?}");
-}
-
 /// Stops the server and sees that it went well.
 pub(crate) fn stop(handle: &Handle) -> anabranch_std::Summary {
     handle.drain(Duration::from_secs(5));

@@ -3,10 +3,11 @@
 use core::time::Duration;
 
 use super::moving::Echo;
-use super::stage::{Stage, sleep};
+use super::stage::Stage;
 use super::{Case, Outcome, cases};
 use crate::flow::{CloseReason, DeadlineKind, InputEnd};
 use crate::testing::probe::{Behaviour, Io};
+use crate::testing::real_time::sleep;
 
 pub(super) const CASES: &[Case] = cases![
     peer_that_half_closed_is_still_answered,
@@ -162,7 +163,7 @@ fn peer_that_vanishes_ends_the_connection(stage: &Stage) -> Outcome {
     drop(peer);
     stage.expect_all_over()?;
     let peer = stage.connect(&*subject)?;
-    if !stage.log.wait_until(stage.tolerance, |seen| seen.connected == 2) {
+    if !stage.comes_about(|seen| seen.connected == 2) {
         return Err("a second connection was not served".into());
     }
     drop(peer);
@@ -221,8 +222,11 @@ fn drain_reaches_a_parked_connection(stage: &Stage) -> Outcome {
     peer.expect_end()
 }
 
-/// Takes its time over an answer, and a drain does not stop it.
-struct Thorough;
+/// Takes its time over an answer, until it was told to drain at least, and a drain does not stop it.
+#[derive(Default)]
+struct Thorough {
+    told: bool,
+}
 
 impl Behaviour for Thorough {
     fn input(&mut self, io: &mut Io, _bytes: &[u8]) {
@@ -231,17 +235,21 @@ impl Behaviour for Thorough {
     }
 
     fn timeout(&mut self, io: &mut Io) {
+        if !self.told {
+            return io.set_deadline(Duration::from_millis(200), DeadlineKind::Application);
+        }
         io.send("finished");
         io.finish(CloseReason::Drained);
     }
 
     fn drain(&mut self, io: &mut Io) {
+        self.told = true;
         io.log().mark("told to drain");
     }
 }
 
 fn drain_lets_what_has_begun_finish(stage: &Stage) -> Outcome {
-    let subject = stage.serve(|| Thorough);
+    let subject = stage.serve(Thorough::default);
     let mut peer = stage.connect(&*subject)?;
     peer.send(b"x")?;
     stage.expect_mark("begun")?;

@@ -69,7 +69,7 @@ pub trait Subject: Send {
     fn abort(&self);
 }
 
-/// Runs every case against the driver that `start` starts, anew for each, with a tolerance of five seconds.
+/// Runs every case against the driver that `start` starts, anew for each, with a tolerance of a second.
 pub fn run(start: impl Fn(Arc<dyn Protocol>) -> Box<dyn Subject> + Send + Sync + 'static) -> Report {
     DriverSuite::new(start).run()
 }
@@ -85,11 +85,11 @@ pub struct DriverSuite {
 impl DriverSuite {
     /// The suite for the driver that `start` starts.
     pub fn new(start: impl Fn(Arc<dyn Protocol>) -> Box<dyn Subject> + Send + Sync + 'static) -> Self {
-        Self { start: Arc::new(start), tolerance: Duration::from_secs(5), only: None }
+        Self { start: Arc::new(start), tolerance: Duration::from_secs(1), only: None }
     }
 
-    /// How late a driver may be: with a deadline, a wake, a drain, a close. By default five seconds: a machine that does other
-    /// things besides may stand still for one, and what is lost never comes.
+    /// How late a driver may be: with a deadline, a wake, a drain, a close. By default a second. What the machine stood still
+    /// for is not counted (see [`StallWatch`](super::StallWatch)).
     pub const fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self

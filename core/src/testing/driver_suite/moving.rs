@@ -5,10 +5,11 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::stage::{Stage, sleep, spawn};
+use super::stage::Stage;
 use super::{Case, Outcome, cases};
 use crate::flow::{CloseReason, DeadlineKind, InputEnd};
 use crate::testing::probe::{Behaviour, Io};
+use crate::testing::real_time::{sleep, spawn};
 
 pub(super) const CASES: &[Case] = cases![
     bytes_go_both_ways,
@@ -126,20 +127,29 @@ fn reading_stops_while_output_waits(stage: &Stage) -> Outcome {
     stage.expect_all_over()
 }
 
-/// After its first bytes reads nothing for a while; then says so, and in the end how many bytes came.
+/// After its first bytes reads nothing until it may; then says so, and in the end how many bytes came.
 #[derive(Default)]
 struct Reluctant(usize);
+
+impl Reluctant {
+    fn look_again_soon(io: &mut Io) {
+        io.set_deadline(Duration::from_millis(100), DeadlineKind::Application);
+    }
+}
 
 impl Behaviour for Reluctant {
     fn input(&mut self, io: &mut Io, bytes: &[u8]) {
         if self.0 == 0 {
             io.yield_reading();
-            io.set_deadline(Duration::from_millis(200), DeadlineKind::Application);
+            Self::look_again_soon(io);
         }
         self.0 += bytes.len();
     }
 
     fn timeout(&mut self, io: &mut Io) {
+        if !io.log().seen().marks.contains(&"may read") {
+            return Self::look_again_soon(io);
+        }
         io.send("go");
         io.resume_reading();
     }
@@ -160,6 +170,7 @@ fn input_is_left_alone_while_the_flow_yields(stage: &Stage) -> Outcome {
         let _ = writer.send(&pattern(LARGE));
     });
     stage.expect_rest(Duration::from_millis(120))?;
+    stage.log.mark("may read");
     stage.step("waiting for the flow to go on reading");
     reader.expect(b"go")?;
     let _ = sender.join();
@@ -184,6 +195,7 @@ impl Behaviour for Stuck {
         if bytes.ends_with(b"!") {
             return io.log().mark("heard");
         }
+        io.log().mark("answers");
         io.send(vec![b'.'; LARGE]);
         match self.0 {
             Then::Listens | Then::Waits => {}
@@ -228,6 +240,7 @@ fn reading_goes_on_while_output_is_stuck(stage: &Stage) -> Outcome {
     let subject = stage.serve(|| Stuck(Then::Listens));
     let mut peer = stage.connect(&*subject)?;
     peer.send(b"x")?;
+    stage.expect_mark("answers")?;
     sleep(Duration::from_millis(100));
     peer.send(b"!")?;
     stage.expect_mark("heard")?;

@@ -1,5 +1,4 @@
-//! Where a case is played: it starts the driver, watches the time, and collects the faults. The one place where `testing`
-//! touches clocks and threads.
+//! Where a case is played: it starts the driver, watches the time, and collects the faults.
 
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +8,9 @@ use super::peer::Peer;
 use super::{Case, Outcome, Subject};
 use crate::flow::{Flow, Protocol};
 use crate::info::ConnectionInfo;
-use crate::testing::probe::{Behaviour, Log, Probe};
+use crate::testing::StallWatch;
+use crate::testing::probe::{Behaviour, Log, Probe, Seen};
+use crate::testing::real_time::{sleep, spawn};
 use crate::time::Instant;
 
 /// Starts a driver with a protocol.
@@ -21,7 +22,9 @@ pub(super) struct Stage {
     /// What the flows of this case saw.
     pub(super) log: Log,
     /// How late a driver may be.
-    pub(super) tolerance: Duration,
+    tolerance: Duration,
+    /// What it is not to be blamed for.
+    watch: Arc<StallWatch>,
     step: Arc<Mutex<&'static str>>,
 }
 
@@ -29,7 +32,8 @@ impl Stage {
     /// Plays `case` in a thread of its own, so that a driver that hangs costs the suite a bounded time.
     pub(super) fn run(case: Case, start: Start, tolerance: Duration) -> Outcome {
         let (log, step) = (Log::default(), Arc::new(Mutex::new("starting")));
-        let stage = Self { start, log: log.clone(), tolerance, step: step.clone() };
+        let watch = Arc::new(StallWatch::start());
+        let stage = Self { start, log: log.clone(), tolerance, watch: watch.clone(), step: step.clone() };
         let (report, reported) = mpsc::channel();
         spawn(move || {
             let played = catch_unwind(AssertUnwindSafe(|| (case.play)(&stage)));
@@ -38,7 +42,7 @@ impl Stage {
             let _ = report.send(result);
         });
         let limit = CASE_LIMIT + 4 * tolerance;
-        let result = reported.recv_timeout(limit).unwrap_or_else(|_| {
+        let result = watch.wait_for(limit, |left| reported.recv_timeout(left).ok()).unwrap_or_else(|| {
             let step = *step.lock().unwrap_or_else(PoisonError::into_inner);
             Err(format!("it stood still for {limit:?} while {step}"))
         });
@@ -72,9 +76,15 @@ impl Stage {
         *self.step.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
+    /// Waits until the log says so, no longer than the driver may take.
+    pub(super) fn comes_about(&self, mut is_so: impl FnMut(&Seen) -> bool) -> bool {
+        let attempt = |left| self.log.wait_until(left, &mut is_so).then_some(());
+        self.watch.wait_for(self.tolerance, attempt).is_some()
+    }
+
     /// Waits until a flow set this mark.
     pub(super) fn expect_mark(&self, mark: &'static str) -> Outcome {
-        if self.log.wait_until(self.tolerance, |seen| seen.marks.contains(&mark)) {
+        if self.comes_about(|seen| seen.marks.contains(&mark)) {
             return Ok(());
         }
         let seen = self.log.seen();
@@ -87,7 +97,7 @@ impl Stage {
     /// Waits until no flow is left.
     pub(super) fn expect_all_over(&self) -> Outcome {
         self.step("waiting for the connections' end");
-        if self.log.wait_until(self.tolerance, |seen| seen.connected > 0 && seen.alive == 0) {
+        if self.comes_about(|seen| seen.connected > 0 && seen.alive == 0) {
             return Ok(());
         }
         let seen = self.log.seen();
@@ -101,7 +111,7 @@ impl Stage {
         if elapsed < due {
             return Err(format!("{what} came after {elapsed:?} and was due after {due:?}"));
         }
-        if elapsed > due + self.tolerance {
+        if self.watch.running_since(since) > due + self.tolerance {
             return Err(format!("{what} came after {elapsed:?}, was due after {due:?}: too late"));
         }
         Ok(())
@@ -130,24 +140,6 @@ impl<B: Behaviour, M: Fn() -> B + Send + Sync + 'static> Protocol for Bring<M> {
     fn connect(&self, _info: ConnectionInfo, now: Instant) -> Box<dyn Flow> {
         Box::new(Probe::new((self.make)(), self.log.clone(), now))
     }
-}
-
-/// Another thread, as applications have them.
-#[expect(clippy::disallowed_methods, reason = "the suite plays the peer and the application's other threads")]
-pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(work)
-}
-
-/// Time for the driver to do wrong.
-#[expect(clippy::disallowed_methods, reason = "a driver's clock is the real one")]
-pub(super) fn sleep(duration: Duration) {
-    std::thread::sleep(duration);
-}
-
-/// The real clock.
-#[expect(clippy::disallowed_methods, reason = "a driver's clock is the real one")]
-pub(super) fn now() -> std::time::Instant {
-    std::time::Instant::now()
 }
 
 fn panic_text(panic: &(dyn core::any::Any + Send)) -> &str {

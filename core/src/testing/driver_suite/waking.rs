@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use super::moving::Echo;
-use super::stage::{Stage, sleep, spawn};
+use super::stage::Stage;
 use super::{Case, Outcome, cases};
 use crate::job::{JobError, Lane, Pending, job};
 use crate::testing::probe::{Behaviour, Io};
+use crate::testing::real_time::{sleep, spawn};
 
 pub(super) const CASES: &[Case] = cases![
     idle_connection_costs_nothing,
@@ -147,6 +148,7 @@ impl Woken {
 
 impl Behaviour for Woken {
     fn input(&mut self, io: &mut Io, _bytes: &[u8]) {
+        io.log().mark("asked");
         io.expect_application();
         if self.meanwhile == Meanwhile::Yields {
             io.yield_reading();
@@ -202,7 +204,7 @@ fn yielding_flow_with_bytes_waiting_costs_nothing(stage: &Stage) -> Outcome {
     let subject = stage.serve(|| Woken::new(Duration::from_millis(500), Meanwhile::Yields));
     let mut peer = stage.connect(&*subject)?;
     peer.send(b"x")?;
-    sleep(Duration::from_millis(50));
+    stage.expect_mark("asked")?;
     // Another byte and the end wait in the socket, and a poller that was not told otherwise would say so again and again.
     peer.send(b"y")?;
     peer.half_close();
