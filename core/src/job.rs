@@ -69,33 +69,22 @@ pub fn job_with<T: Send + 'static>(
     lane: Lane,
     work: impl FnOnce(Completion<T>) + Send + 'static,
 ) -> (Job, Pending<T>) {
-    let (completion, pending) = slot();
-    let work = Box::new(move |fate: Fate| match fate {
-        Fate::Refused => completion.finish(Err(JobError::Refused)),
-        Fate::Run => {
-            // The work is consumed, panicked or not, and what it captured with it: nothing half-done is seen again.
-            let _ = catch_unwind(AssertUnwindSafe(|| work(completion)));
-        }
-    });
-    (Job { lane, work }, pending)
+    let cell = Arc::new(Cell { slot: Slot::new(), work: Mutex::new(Some(work)) });
+    (Job { lane, work: Some(cell.clone()) }, Pending { place: cell })
 }
 
 /// A slot by itself, for work that is no job: one end completes it, the other waits.
 pub fn slot<T: Send + 'static>() -> (Completion<T>, Pending<T>) {
-    let slot = Arc::new(Slot { state: Mutex::new(State::Waiting(None)), cancelled: AtomicBool::new(false) });
-    (Completion { slot: slot.clone(), done: false }, Pending { slot })
+    let place = Arc::new(Slot::new());
+    (Completion { place: place.clone(), done: false }, Pending { place })
 }
 
 /// Work to be run once, on a thread of its lane.
 #[must_use = "a job that is dropped counts as lost"]
 pub struct Job {
     lane: Lane,
-    work: Box<dyn FnOnce(Fate) + Send>,
-}
-
-enum Fate {
-    Run,
-    Refused,
+    /// Until it is run or refused.
+    work: Option<Arc<dyn Work>>,
 }
 
 impl Job {
@@ -107,13 +96,25 @@ impl Job {
 
     /// Runs the work here, and wakes the flow that waits for it. A panic in the work ends here: the flow learns that the
     /// job was lost.
-    pub fn run(self) {
-        (self.work)(Fate::Run);
+    pub fn run(mut self) {
+        if let Some(work) = self.work.take() {
+            work.run();
+        }
     }
 
     /// Says that the lane is full or gone. The flow learns it and tells its peer (in HTTP: 503 with `Retry-After`).
-    pub fn refuse(self) {
-        (self.work)(Fate::Refused);
+    pub fn refuse(mut self) {
+        if let Some(work) = self.work.take() {
+            work.end(JobError::Refused);
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            work.end(JobError::Lost);
+        }
     }
 }
 
@@ -158,13 +159,13 @@ pub enum JobError {
 /// The waiting end of a job. Dropping it cancels the job.
 #[must_use = "dropping this cancels the job"]
 pub struct Pending<T> {
-    slot: Arc<Slot<T>>,
+    place: Arc<dyn Place<T>>,
 }
 
 impl<T> Pending<T> {
     /// The result, once; until then `waker` is kept and woken when it is there. Polled again after that, it says `Lost`.
     pub fn poll(&mut self, waker: &Waker) -> Poll<Result<T, JobError>> {
-        let mut state = self.slot.lock();
+        let mut state = self.place.slot().lock();
         match &mut *state {
             State::Waiting(Some(kept)) if kept.will_wake(waker) => Poll::Pending,
             State::Waiting(kept) => {
@@ -178,9 +179,10 @@ impl<T> Pending<T> {
 
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
-        self.slot.cancelled.store(true, Ordering::Release);
+        let slot = self.place.slot();
+        slot.cancelled.store(true, Ordering::Release);
         // A result that came too late is dropped here and not with the job's thread.
-        let late = core::mem::replace(&mut *self.slot.lock(), State::Waiting(None));
+        let late = core::mem::replace(&mut *slot.lock(), State::Waiting(None));
         drop(late);
     }
 }
@@ -188,6 +190,60 @@ impl<T> Drop for Pending<T> {
 impl<T> fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pending").finish_non_exhaustive()
+    }
+}
+
+/// A job's work, and the slot of its result: one allocation for both threads.
+struct Cell<T, W> {
+    slot: Slot<T>,
+    /// Until it is run or refused.
+    work: Mutex<Option<W>>,
+}
+
+impl<T, W> Cell<T, W> {
+    fn take_work(&self) -> Option<W> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Work whose kind of result nobody has to know: how a [`Job`] has it.
+trait Work: Send + Sync {
+    fn run(self: Arc<Self>);
+
+    /// It will not be run.
+    fn end(&self, error: JobError);
+}
+
+impl<T: Send + 'static, W: FnOnce(Completion<T>) + Send + 'static> Work for Cell<T, W> {
+    fn run(self: Arc<Self>) {
+        if let Some(work) = self.take_work() {
+            let completion = Completion { place: self, done: false };
+            // The work is consumed, panicked or not, and what it captured with it: nothing half-done is seen again.
+            let _ = catch_unwind(AssertUnwindSafe(|| work(completion)));
+        }
+    }
+
+    fn end(&self, error: JobError) {
+        let captured = self.take_work();
+        self.slot.finish(Err(error));
+        drop(captured);
+    }
+}
+
+/// Where a result is left, whatever is beside it.
+trait Place<T>: Flag {
+    fn slot(&self) -> &Slot<T>;
+}
+
+impl<T: Send> Place<T> for Slot<T> {
+    fn slot(&self) -> &Self {
+        self
+    }
+}
+
+impl<T: Send, W: Send> Place<T> for Cell<T, W> {
+    fn slot(&self) -> &Slot<T> {
+        &self.slot
     }
 }
 
@@ -202,6 +258,10 @@ enum State<T> {
 }
 
 impl<T> Slot<T> {
+    fn new() -> Self {
+        Self { state: Mutex::new(State::Waiting(None)), cancelled: AtomicBool::new(false) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // No code of anyone else's runs under this lock, so a poisoned one still holds a whole state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -218,10 +278,16 @@ impl<T: Send> Flag for Slot<T> {
     }
 }
 
+impl<T: Send, W: Send> Flag for Cell<T, W> {
+    fn is_set(&self) -> bool {
+        self.slot.is_set()
+    }
+}
+
 /// The completing end of a slot. Dropping it without a result counts as [`JobError::Lost`].
 #[must_use = "dropping this loses the job"]
 pub struct Completion<T: Send + 'static> {
-    slot: Arc<Slot<T>>,
+    place: Arc<dyn Place<T>>,
     done: bool,
 }
 
@@ -234,25 +300,25 @@ impl<T: Send + 'static> Completion<T> {
     /// Whether nobody waits for the result any more.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.slot.is_set()
+        self.place.is_set()
     }
 
     /// The same question, to be asked by others.
     #[must_use]
     pub fn cancelled(&self) -> Cancelled {
-        Cancelled { flag: self.slot.clone() }
+        Cancelled { flag: self.place.clone() }
     }
 
     fn finish(mut self, result: Result<T, JobError>) {
         self.done = true;
-        self.slot.finish(result);
+        self.place.slot().finish(result);
     }
 }
 
 impl<T: Send + 'static> Drop for Completion<T> {
     fn drop(&mut self) {
         if !self.done {
-            self.slot.finish(Err(JobError::Lost));
+            self.place.slot().finish(Err(JobError::Lost));
         }
     }
 }
@@ -329,6 +395,22 @@ mod tests {
         job.run();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         assert_eq!(pending.poll(Waker::noop()), Poll::Ready(Err(JobError::Lost)));
+    }
+
+    #[test]
+    fn what_a_job_captured_goes_with_it_and_not_with_who_waits() {
+        let ends: [fn(Job); 3] = [Job::run, Job::refuse, drop];
+        for end in ends {
+            let captured = Arc::new(());
+            let (job, pending, _) = pending_job({
+                let captured = captured.clone();
+                move |_| drop(captured)
+            });
+            assert_eq!(Arc::strong_count(&captured), 2);
+            end(job);
+            assert_eq!(Arc::strong_count(&captured), 1);
+            drop(pending);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anabranch_core::app::{Context, Endpoint, Frame, Http, Outcome, Request, Response, Router, service_fn};
 use anabranch_core::drive::{self, Budget, Progress, Readiness, Wire};
+use anabranch_core::job::{Lane, job};
 use anabranch_core::testing::ManualClock;
 use anabranch_core::{
     ConnectionId, ConnectionInfo, Dates, Flow, Pool, Protocol, ReadOperation, Turn, WriteOperation,
@@ -198,6 +199,16 @@ fn collected_kibibyte_allocates_nothing() {
 #[test]
 fn echoed_kibibyte_allocates_nothing() {
     assert_eq!(allocations_of(&[&post("/echo", 1024)]), 0);
+}
+
+#[test]
+fn job_and_the_place_of_its_result_are_one_allocation() {
+    let captured = [7; 8];
+    let before = ALLOCATIONS.get();
+    let (job, mut pending) = job(Lane::DEFAULT, move |_| captured.iter().sum::<u64>());
+    job.run();
+    assert_eq!(pending.poll(Waker::noop()), Poll::Ready(Ok(56)));
+    assert_eq!(ALLOCATIONS.get() - before, 1);
 }
 
 #[test]
