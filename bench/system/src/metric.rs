@@ -57,6 +57,7 @@ pub const CONNECTION: Metric = metric("connection_bytes", "user bytes a connecti
 pub const LOST: Metric = metric("lost", "lost", 0, Less, Sum);
 
 pub const P99_ALONE: Metric = metric("p99_alone_us", "fast p99 us, alone", 0, Less, Median);
+pub const P99_ELSEWHERE: Metric = metric("p99_elsewhere_us", "beside another's load", 0, Less, Median);
 pub const P99_BESIDE: Metric = metric("p99_beside_us", "beside", 0, Less, Median);
 pub const P99_RATIO: Metric = metric("p99_ratio", "ratio", 2, Less, Median);
 pub const SERVED: Metric = metric("served_a_second", "slow/s served", 0, More, Median);
