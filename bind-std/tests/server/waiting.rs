@@ -128,7 +128,7 @@ fn deadline_moves_with_each_message_and_holds_when_none_comes() {
     for idle in [60, 200, 700] {
         let idle = Duration::from_millis(idle);
         // A machine that stops the client for as long as that is no fault of the server's: then again.
-        assert!((0..20).any(|_| deadline_moves_and_holds(idle)), "{idle:?}");
+        assert!((0..5).any(|_| deadline_moves_and_holds(idle)), "{idle:?}");
     }
 }
 
