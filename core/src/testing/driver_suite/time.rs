@@ -51,6 +51,8 @@ fn deadline_is_met(stage: &Stage) -> Outcome {
     let subject = stage.serve(move || Delayed::new(LONG, after));
     let mut peer = stage.connect(&*subject)?;
     for _ in 0..3 {
+        // The turn before is over: what it reads behind its own answer, it reads by a time from before that came.
+        stage.expect_rest(Duration::from_millis(50))?;
         let since = now();
         peer.send(b"x")?;
         stage.step("waiting for a deadline");
