@@ -165,7 +165,7 @@ fn covered(stalls: &mut [Stall], since: Duration, until: Duration) -> Duration {
     total
 }
 
-/// So many a processor, so that each has one near it: they sleep where they fell asleep.
+/// So many a processor: they wander between those that are free, and between them are on each of these time and again.
 const SENTRIES: usize = 2;
 
 /// How long a sentry sleeps.
