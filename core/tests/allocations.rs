@@ -76,8 +76,8 @@ impl Driver {
         }
     }
 
-    /// One turn: the input in one read, the output in as few writes as it takes, of which `take` at most is taken. Says how
-    /// many bytes went out.
+    /// One turn: the input in one read, jobs here and now, the output in as few writes as it takes, of which `take` at most is
+    /// taken. Says how many bytes went out.
     fn turn(&mut self, flow: &mut dyn Flow, input: &[u8], mut take: usize) -> usize {
         self.scratch.reserve(READ_SIZE);
         let Self { scratch, dates, pool } = self;
@@ -88,6 +88,10 @@ impl Driver {
         let mut written = 0;
         loop {
             flow.run(&mut turn);
+            if let Some(job) = flow.poll_job() {
+                job.run();
+                continue;
+            }
             if flow.next_write_operation() != WriteOperation::Write || take == 0 {
                 return written;
             }
@@ -116,6 +120,7 @@ fn http() -> impl Protocol {
     Http::new(service_fn(|request: &mut Request, _: &mut Context<'_>| match request.path() {
         "/collect" => Outcome::collect(1 << 20, |_, body, _| Response::ok(body)),
         "/echo" => Outcome::stream(|_, incoming, _| Response::ok(incoming)),
+        "/defer" => Outcome::defer(Lane::DEFAULT, |_| "done"),
         _ => Response::typed("text/plain", "Hello, World!").into(),
     }))
 }
@@ -199,6 +204,12 @@ fn collected_kibibyte_allocates_nothing() {
 #[test]
 fn echoed_kibibyte_allocates_nothing() {
     assert_eq!(allocations_of(&[&post("/echo", 1024)]), 0);
+}
+
+#[test]
+fn deferred_request_allocates_its_job_and_nothing_else() {
+    let browser = String::from_utf8_lossy(BROWSER).replace("/plaintext", "/defer");
+    assert_eq!(allocations_of(&[browser.as_bytes()]), 1);
 }
 
 #[test]

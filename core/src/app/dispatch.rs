@@ -221,9 +221,9 @@ impl<S: Service> Serve<S> {
         handler: impl FnOnce(&mut Request, &mut Context<'_>) -> Outcome,
     ) -> Option<Outcome> {
         let mut exchange = self.exchange.take()?;
+        let request = exchange.request.as_mut()?;
         let mut clock = exchange.clock.take();
-        let outcome =
-            self.call(exchange.id, &mut clock, turn, |_, context| handler(&mut exchange.request, context));
+        let outcome = self.call(exchange.id, &mut clock, turn, |_, context| handler(request, context));
         exchange.clock = clock;
         self.exchange = Some(exchange);
         match outcome {
@@ -286,7 +286,7 @@ impl<S: Service> Serve<S> {
                     if let Err(refusal) = exchange.count_request(&self.shared.memory) {
                         return self.fail(Failure::Refused(refusal), turn);
                     }
-                    let request = exchange.request.detach();
+                    let Some(request) = exchange.request.take() else { return };
                     let (job, pending) = job_with(defer.lane, move |completion| {
                         (defer.work)(Deferred { request, body, reply: Reply::new(completion) });
                     });

@@ -6,7 +6,7 @@ use super::body::{Body, Inner};
 use super::clock::Clock;
 use super::duplex::DuplexFlow;
 use super::memory::{Charge, MemoryBudget};
-use super::outcome::{AfterHandler, CollectHandler, OutcomeFuture};
+use super::outcome::{AfterHandler, Answered, CollectHandler, OutcomeFuture};
 use super::parse::Parsing;
 use super::pipe::Feed;
 use super::request::Request;
@@ -20,7 +20,8 @@ use crate::turn::Pool;
 /// One exchange in progress.
 pub(crate) struct Exchange {
     pub(crate) id: ExchangeId,
-    pub(crate) request: Request,
+    /// Until a lane has it.
+    pub(crate) request: Option<Request>,
     pub(crate) stage: Stage,
     /// The request's body, on its way to the application.
     pub(crate) feed: Option<Feed>,
@@ -51,7 +52,7 @@ pub(crate) enum Stage {
     /// A thread for the job that takes the connection over.
     TakingOver(Box<TakingOver>),
     /// A job's result.
-    Deferred(Pending<Response>),
+    Deferred(Pending<Answered>),
     /// The answer's body, and the peer that takes it.
     Sending(Body),
 }
@@ -67,7 +68,7 @@ impl Exchange {
     fn new(id: ExchangeId, request: Request, given: Option<usize>, clock: Option<Clock>) -> Self {
         Self {
             id,
-            request,
+            request: Some(request),
             stage: Stage::Calling,
             feed: None,
             given,
@@ -91,8 +92,8 @@ impl Exchange {
                 spare.id = id;
                 spare.given = given;
                 spare.clock = clock;
-                let vacant = core::mem::replace(&mut spare.request, request);
-                (spare, Some(vacant.into_head()))
+                let vacant = spare.request.replace(request);
+                (spare, vacant.map(Request::into_head))
             }
             None => (Box::new(Self::new(id, request, given, clock)), None),
         }
@@ -107,13 +108,18 @@ impl Exchange {
         self.clock = None;
         self.job = None;
         self.charge = None;
-        self.request.vacate();
+        if let Some(request) = &mut self.request {
+            request.vacate();
+        }
         pool.give(self);
     }
 
     /// What the request declared of a body that the application was not given yet.
     pub(crate) fn body_to_give(&self) -> BodyLength {
-        if self.given.is_some() { BodyLength::Empty } else { self.request.body_length() }
+        match &self.request {
+            Some(request) if self.given.is_none() => request.body_length(),
+            _ => BodyLength::Empty,
+        }
     }
 
     /// When time is next of interest to the application.
@@ -165,9 +171,11 @@ impl Exchange {
     /// Counts the request's bytes, each once, against the process's budget.
     pub(crate) fn count_request(&mut self, memory: &MemoryBudget) -> Result<(), Refusal> {
         let mut bytes = self.given.as_mut().map_or(0, core::mem::take);
-        if !self.counted {
+        if let Some(request) = &self.request
+            && !self.counted
+        {
             self.counted = true;
-            bytes += self.request.capacity();
+            bytes += request.capacity();
         }
         if bytes == 0 { Ok(()) } else { self.hold(bytes, memory) }
     }

@@ -143,13 +143,16 @@ impl Outcome {
         Self::Stream(Box::new(|request, incoming, context| then(request, incoming, context).into()))
     }
 
-    /// Runs `work` on `lane`'s threads. A full lane is answered with 503 and `Retry-After`, a panic with 500. The request's
-    /// bytes move with it, copied to their size.
+    /// Runs `work` on `lane`'s threads. A full lane is answered with 503 and `Retry-After`, a panic with 500. The request
+    /// goes there as it is and comes back with the answer: nothing of it is copied.
     #[must_use]
-    pub fn defer<R: Into<Response>>(lane: Lane, work: impl FnOnce(Request) -> R + Send + 'static) -> Self {
-        Self::defer_with(lane, |deferred: Deferred| {
-            let Deferred { request, reply, .. } = deferred;
-            reply.send(work(request));
+    pub fn defer<R: Into<Response>>(
+        lane: Lane,
+        work: impl FnOnce(&mut Request) -> R + Send + 'static,
+    ) -> Self {
+        Self::defer_with(lane, |mut deferred: Deferred| {
+            let response = work(&mut deferred.request).into();
+            deferred.answer(response);
         })
     }
 
@@ -254,20 +257,37 @@ pub struct Deferred {
     pub reply: Reply,
 }
 
+impl Deferred {
+    /// Answers, when all is done: the request goes back to its connection's thread, which uses its memory for the next.
+    pub fn answer(self, response: impl Into<Response>) {
+        let Self { mut request, reply, .. } = self;
+        let response = response.into();
+        request.vacate();
+        reply.completion.complete(Answered { response, request: Some(request) });
+    }
+}
+
+/// What comes back from a lane.
+pub(crate) struct Answered {
+    pub(crate) response: Response,
+    /// With nothing in it any more, where the work was through with it.
+    pub(crate) request: Option<Request>,
+}
+
 /// Answers a deferred request. Dropping it unused, by a panic too, answers 500.
 #[derive(Debug)]
 pub struct Reply {
-    completion: Completion<Response>,
+    completion: Completion<Answered>,
 }
 
 impl Reply {
-    pub(crate) const fn new(completion: Completion<Response>) -> Self {
+    pub(crate) const fn new(completion: Completion<Answered>) -> Self {
         Self { completion }
     }
 
-    /// Answers. The work may go on, to write the answer's body for one.
+    /// Answers. The work may go on, to write the answer's body for one; if it does not, [`Deferred::answer`] costs less.
     pub fn send(self, response: impl Into<Response>) {
-        self.completion.complete(response.into());
+        self.completion.complete(Answered { response: response.into(), request: None });
     }
 
     /// Whether nobody waits for the answer any more. Long work looks now and then.

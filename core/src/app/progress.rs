@@ -11,6 +11,7 @@ use super::exchange::Stage;
 use super::failure::Failure;
 use super::memory::Charge;
 use super::observer::RequestEnd;
+use super::outcome::Answered;
 use super::pipe::{Appetite, Feed};
 use super::serve::{Offered, Serve};
 use super::service::Service;
@@ -86,7 +87,10 @@ impl<S: Service> Serve<S> {
             }
             Stage::Deferred(mut pending) => {
                 match pending.poll(turn.waker) {
-                    Poll::Ready(Ok(response)) => self.answer(response, turn),
+                    Poll::Ready(Ok(Answered { response, request })) => {
+                        exchange.request = request;
+                        self.answer(response, turn);
+                    }
                     Poll::Ready(Err(JobError::Refused)) => self.fail(Failure::LaneFull, turn),
                     Poll::Ready(Err(JobError::Lost)) => self.fail(Failure::JobLost, turn),
                     Poll::Pending => {

@@ -43,7 +43,8 @@ impl<S: Service> Serve<S> {
             return self.switch(response, Box::new(make), turn);
         }
         let Some(exchange) = &mut self.exchange else { return };
-        if !can_switch(&response, &exchange.request) {
+        let Some(request) = &exchange.request else { return };
+        if !can_switch(&response, request) {
             return self.fail(Failure::Unsendable(Misuse::NotOffered), turn);
         }
         if let Some((flow, job, at_work)) = takeover.begin_on_lane(self.info.clone(), Some(charge)) {
@@ -60,10 +61,11 @@ impl<S: Service> Serve<S> {
 
     fn switch(&mut self, response: Response, make: MakeFlow, turn: &mut Turn<'_>) {
         let Some(exchange) = &self.exchange else { return };
-        if !can_switch(&response, &exchange.request) {
+        let Some(request) = &exchange.request else { return };
+        if !can_switch(&response, request) {
             return self.fail(Failure::Unsendable(Misuse::NotOffered), turn);
         }
-        let status = switch_status(&response, &exchange.request);
+        let status = switch_status(&response, request);
         match self.connection.switch(exchange.id, status, &response.fields, turn) {
             Ok(()) => {
                 self.next = Some(Box::new(make));

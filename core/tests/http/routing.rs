@@ -25,7 +25,7 @@ fn routes() -> RouterBuilder {
         .route(
             Method::GET,
             "/lane/{id}",
-            Endpoint::on_lane(Lane("slow"), |request: Request| parameters(&request, &["id"])),
+            Endpoint::on_lane(Lane("slow"), |request: &mut Request| parameters(request, &["id"])),
         )
 }
 
@@ -215,7 +215,7 @@ fn lanes_of_all_routes_are_known_once_each() {
     let more = routes()
         .route(Method::PUT, "/lane/{id}", lengths().consumes("text/plain"))
         .route(Method::PUT, "/lane/{id}", lengths().consumes("text/html"))
-        .route(Method::POST, "/elsewhere", Endpoint::on_lane(Lane("slow"), |_: Request| "slow"));
+        .route(Method::POST, "/elsewhere", Endpoint::on_lane(Lane("slow"), |_: &mut Request| "slow"));
     assert_eq!(more.build().unwrap().lanes(), [Lane("lengths"), Lane("slow")]);
     assert_eq!(Router::builder().get("/", |_, _| "here").build().unwrap().lanes(), []);
 }

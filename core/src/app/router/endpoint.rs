@@ -31,7 +31,7 @@ impl Endpoint {
     #[must_use]
     pub fn on_lane<R: Into<Response>>(
         lane: Lane,
-        handler: impl Fn(Request) -> R + Send + Sync + 'static,
+        handler: impl Fn(&mut Request) -> R + Send + Sync + 'static,
     ) -> Self {
         let handler = Arc::new(handler);
         Self::new(move |_, _| {
@@ -90,7 +90,7 @@ impl Endpoint {
         lane: Lane,
         max_bytes: usize,
         make: impl Fn() -> P + Send + Sync + 'static,
-        handler: impl Fn(Request, P::Output) -> R + Send + Sync + 'static,
+        handler: impl Fn(&mut Request, P::Output) -> R + Send + Sync + 'static,
     ) -> Self
     where
         P::Output: Send + 'static,

@@ -49,7 +49,7 @@ use crate::job::Lane;
 ///     .get("/files/{*path}", |request, _| format!("file {}", request.parameter("path").unwrap_or_default()))
 ///     .post("/upper", |_, _| Outcome::collect(1 << 20, |_, body, _| Response::ok(body.to_ascii_uppercase())))
 ///     // What blocks runs on the threads of a lane.
-///     .route(Method::GET, "/report", Endpoint::on_lane(Lane("reports"), |_: Request| "a long report"))
+///     .route(Method::GET, "/report", Endpoint::on_lane(Lane("reports"), |_: &mut Request| "a long report"))
 ///     .build()?;
 /// # #[cfg(feature = "testing")] {
 /// # use anabranch_core::testing::oneshot;
