@@ -109,10 +109,11 @@ impl<S: Service> Serve<S> {
         let (id, declared) = (request.exchange_id(), request.body_length());
         let mut given = None;
         if let Some(body) = self.body_at_hand(id, declared, &outcome, input, turn) {
+            // Nobody else is given one.
+            let Some(taker) = outcome.into_taker() else { return };
             given = Some(body.len());
-            let granted =
-                self.call(id, &mut clock, turn, |_, context| outcome.grant(body, &mut request, context));
-            outcome = match granted {
+            let taken = self.call(id, &mut clock, turn, |_, context| taker.take(body, &mut request, context));
+            outcome = match taken {
                 Ok(Outcome::Reply(Response { status, fields, body: Body(Inner::Whole(data)) })) => {
                     self.answer_whole(id, status, &fields, data, turn);
                     return self.connection.recycle(request.into_head());
@@ -244,7 +245,8 @@ impl<S: Service> Serve<S> {
                 if let Some(exchange) = &mut self.exchange {
                     exchange.given.get_or_insert(body.len());
                 }
-                match self.call_again(turn, |request, context| outcome.grant(body, request, context)) {
+                let Some(taker) = outcome.into_taker() else { return };
+                match self.call_again(turn, |request, context| taker.take(body, request, context)) {
                     Some(next) => outcome = next,
                     None => return,
                 }

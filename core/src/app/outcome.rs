@@ -112,13 +112,13 @@ impl Outcome {
         Self::Collect(Collect { max_bytes, then })
     }
 
-    /// Calls the handler that wished for the whole body, or for a stream of it, with `body`, which is all of it.
+    /// The handler that wished for the whole body, or for a stream of it: a small part of what an outcome is.
     #[inline]
-    pub(crate) fn grant(self, body: Bytes, request: &mut Request, context: &mut Context<'_>) -> Self {
+    pub(crate) fn into_taker(self) -> Option<Taker> {
         match self {
-            Self::Collect(collect) => (collect.then)(request, body, context),
-            Self::Stream(then) => then(request, Incoming::whole(body), context),
-            other => other,
+            Self::Collect(collect) => Some(Taker::Whole(collect.then)),
+            Self::Stream(then) => Some(Taker::Stream(then)),
+            _ => None,
         }
     }
 
@@ -198,6 +198,23 @@ impl Outcome {
     #[must_use]
     pub fn duplex(response: Response, takeover: Takeover) -> Self {
         Self::Upgrade(Box::new(Upgrade { response, into: Successor::Stream(takeover) }))
+    }
+}
+
+/// A handler that wished for its request's body, which is there.
+pub(crate) enum Taker {
+    Whole(CollectHandler),
+    Stream(StreamHandler),
+}
+
+impl Taker {
+    /// Calls it with `body`, which is all of it.
+    #[inline]
+    pub(crate) fn take(self, body: Bytes, request: &mut Request, context: &mut Context<'_>) -> Outcome {
+        match self {
+            Self::Whole(then) => then(request, body, context),
+            Self::Stream(then) => then(request, Incoming::whole(body), context),
+        }
     }
 }
 
