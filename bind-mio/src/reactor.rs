@@ -246,6 +246,9 @@ impl Reactor {
     fn sleep(&mut self, events: &mut Events) {
         let until =
             if self.is_idle() { self.timers.next().unwrap_or(Instant::NEVER) } else { Instant::ORIGIN };
+        if until != Instant::NEVER {
+            self.look_again();
+        }
         let mut timeout = (until != Instant::NEVER).then(|| until - self.now);
         // Where the workers are behind, any that comes back is waited for.
         let until = if self.is_stalled() { Instant::NEVER } else { until };
@@ -262,6 +265,13 @@ impl Reactor {
     fn look_at_the_clock(&mut self) {
         self.now = self.host.clock().now();
         self.looked = true;
+    }
+
+    /// However long the handlers before it took: what comes next counts from now.
+    fn look_again(&mut self) {
+        if !self.looked {
+            self.look_at_the_clock();
+        }
     }
 
     fn handle_event(&mut self, event: &Event) {
@@ -349,6 +359,7 @@ impl Reactor {
 
     /// Takes a connection up. It has a first turn at once, unless all that its flow waits for is a peer that has not spoken.
     fn welcome(&mut self, admitted: Admitted) {
+        self.look_again();
         let (host, now, listener) = (self.host.clone(), self.now, admitted.listener());
         // A protocol that panics costs this connection only.
         let connected = catch_unwind(AssertUnwindSafe(|| admitted.connect(now)));
@@ -431,11 +442,8 @@ impl Reactor {
 
     /// A turn, and others if the application has more for it in mid-turn. Says how the last one ended.
     fn take_turns(&mut self, place: Place) -> Option<Turned> {
-        // However long the handlers before it took: its deadlines count from now.
-        if !std::mem::take(&mut self.looked) {
-            self.look_at_the_clock();
-            self.looked = false;
-        }
+        self.look_again();
+        self.looked = false;
         if self.gathering.is_overdue(self.now) {
             self.call();
         }
@@ -474,6 +482,9 @@ impl Reactor {
         if let State::Away { wanted, .. } = &mut slot.state {
             // A turn is under way: another follows it, with what came meanwhile.
             *wanted = true;
+            if let Some(own) = &slot.own {
+                own.note();
+            }
             return;
         }
         if !outbox.has_room() {

@@ -6,8 +6,8 @@
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anabranch_core::{Job, Lane};
 
@@ -26,7 +26,10 @@ pub(crate) struct Lanes {
 struct OneLane {
     lane: Lane,
     max_threads: usize,
+    /// Jobs queued or running, at most: one for each thread, and those that wait for one.
+    max_load: usize,
     threads: AtomicUsize,
+    starting: Mutex<()>,
     /// Jobs queued or running.
     load: AtomicUsize,
     ring: Ring<Job>,
@@ -66,7 +69,8 @@ impl Lanes {
         let named = |name| self.lanes.iter().find(|lane| lane.lane == name);
         let Some(lane) = named(job.lane()).or_else(|| named(Lane::DEFAULT)) else { return Err(job) };
         let load = lane.load.fetch_add(1, Ordering::AcqRel) + 1;
-        if lane.threads.load(Ordering::Acquire) < load.min(lane.max_threads) && !self.start_thread(lane) {
+        let lacks_thread = lane.threads.load(Ordering::Acquire) < load.min(lane.max_threads);
+        if load > lane.max_load || (lacks_thread && !self.start_thread(lane)) {
             lane.load.fetch_sub(1, Ordering::AcqRel);
             return Err(job);
         }
@@ -85,27 +89,37 @@ impl Lanes {
 
     /// Starts one more thread, unless others did so meanwhile. False when the lane has none at all.
     fn start_thread(&self, lane: &Arc<OneLane>) -> bool {
-        let one_more = |threads| (threads < lane.max_threads).then_some(threads + 1);
-        if lane.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
+        // One at a time: nobody is to count on a thread that cannot be had. Nothing is held that could be left half done.
+        let _starting = lane.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = lane.threads.load(Ordering::Acquire);
+        if threads >= lane.max_threads {
             return true;
         }
         let work = {
             let lane = lane.clone();
             move || lane.work()
         };
-        let started = self.crew.spawn(lane.lane, work).is_ok();
-        started || lane.threads.fetch_sub(1, Ordering::AcqRel) > 1
+        if self.crew.spawn(lane.lane, work).is_err() {
+            return threads > 0;
+        }
+        lane.threads.store(threads + 1, Ordering::Release);
+        true
     }
 }
 
 impl OneLane {
     fn new(config: LaneConfig) -> Self {
+        let max_threads = config.threads.max(1);
+        // What a thread is about to take is in the ring as well, and waits for nobody.
+        let max_load = max_threads.saturating_add(config.queue.max(1));
         Self {
             lane: config.lane,
-            max_threads: config.threads.max(1),
+            max_threads,
+            max_load,
             threads: AtomicUsize::new(0),
+            starting: Mutex::new(()),
             load: AtomicUsize::new(0),
-            ring: Ring::new(config.queue),
+            ring: Ring::new(max_load),
             closed: AtomicBool::new(false),
         }
     }
@@ -183,6 +197,59 @@ mod tests {
         assert_eq!(result(&mut queued_pending), Ok(2));
         lanes.close();
         assert_eq!(lanes.crew.wait(Duration::from_secs(10)), 0);
+    }
+
+    #[test]
+    fn job_is_not_refused_while_a_thread_is_idle() {
+        const THREADS: usize = 8;
+        let lanes = lanes(&[LaneConfig::new(Lane::DEFAULT, THREADS, 1)]);
+        let all_run = Arc::new(std::sync::Barrier::new(THREADS + 1));
+        for burst in 0..100 {
+            let mut pendings: Vec<_> = (0..THREADS)
+                .map(|_| {
+                    let all_run = all_run.clone();
+                    let (job, pending) = job(Lane::DEFAULT, move |_| {
+                        all_run.wait();
+                        all_run.wait();
+                    });
+                    assert!(lanes.put(job).is_ok(), "burst {burst}");
+                    pending
+                })
+                .collect();
+            lanes.call();
+            all_run.wait();
+            let (queued, mut queued_pending) = job(Lane::DEFAULT, |_| ());
+            lanes.exec(queued).unwrap();
+            let (refused, _pending) = job(Lane::DEFAULT, |_| ());
+            assert!(lanes.exec(refused).is_err(), "one waits, all threads are busy");
+            all_run.wait();
+            for pending in pendings.iter_mut().chain([&mut queued_pending]) {
+                assert_eq!(result(pending), Ok(()));
+            }
+            while lanes.lanes[0].load.load(Ordering::SeqCst) > 0 {
+                thread::yield_now();
+            }
+        }
+        lanes.close();
+        assert_eq!(lanes.crew.wait(Duration::from_secs(10)), 0);
+    }
+
+    #[test]
+    fn job_is_refused_where_no_thread_can_be_had_whoever_else_tries() {
+        const NO_SUCH_STACK: usize = 1 << 46;
+        for _ in 0..200 {
+            let lanes = Lanes::new(&[], Arc::new(Crew::new("lane", NO_SUCH_STACK)));
+            let together = std::sync::Barrier::new(4);
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let (job, _pending) = job(Lane::DEFAULT, |_| ());
+                        together.wait();
+                        assert!(lanes.exec(job).is_err(), "nobody comes for it");
+                    });
+                }
+            });
+        }
     }
 
     #[test]

@@ -299,7 +299,18 @@ where
     let mut outlook = flow.outlook();
     if outlook.due <= turn.now {
         cold_path();
-        flow.handle_timeout(turn);
+        if outlook.reads() && !readiness.ended && bytes_left > 0 {
+            // Others may have kept the driver so long, even from hearing that something came: that is heard before time is.
+            let max = outlook.read_size(read_size);
+            renew(scratch, read_size, turn);
+            let count = receive(flow, wire, readiness, scratch, max, turn);
+            is_read_out |= count > 0 && count < max;
+            bytes_left = bytes_left.saturating_sub(count);
+            outlook = flow.outlook();
+        }
+        if outlook.due <= turn.now {
+            flow.handle_timeout(turn);
+        }
         outlook.rests = false;
     }
     loop {

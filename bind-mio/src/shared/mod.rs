@@ -33,7 +33,9 @@ pub(crate) fn start(
     accepting: usize,
     network: usize,
 ) -> io::Result<()> {
-    let most = config.server.max_connections.saturating_add(config.server.max_refusals);
+    let admitted = config.server.max_connections.saturating_add(config.server.max_refusals);
+    // A connection's end is told before its place is free: each thread may be about to free one.
+    let most = admitted.saturating_add(network);
     let pool = Arc::new(Pool::new(host.clone(), most)?);
     host.hang(pool.clone());
     // Gone with the last acceptor: no more connections come.

@@ -15,6 +15,11 @@ pub(super) fn run(pool: &Arc<Pool>, read_bytes: usize) {
     let mut events = Vec::with_capacity(EVENTS);
     while !pool.is_over() {
         pool.sleep(&mut events);
+        if events.len() > 1 && events.iter().any(|event| event.data.u64() == BELL) {
+            // However long the turns before it take: others are to hear of what waits, and it may be rung again.
+            pool.pass_on();
+            events.retain(|event| event.data.u64() != BELL);
+        }
         for event in events.drain(..) {
             // The kernel's structure is packed: its fields are copied out.
             let (flags, token) = (event.flags, event.data.u64());

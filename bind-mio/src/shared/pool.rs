@@ -138,6 +138,14 @@ impl Pool {
         fence(Ordering::SeqCst);
     }
 
+    /// The bell was heard by a thread that has other things to do first: another is called for what it was rung for.
+    pub(super) fn pass_on(&self) {
+        self.heard();
+        if !self.wanted.is_empty() || self.attention.load(Ordering::SeqCst) {
+            self.call();
+        }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
@@ -218,7 +226,7 @@ impl Pool {
             (connection, _) => drop(connection),
         }
         self.free.push(number);
-        self.taken.fetch_sub(1, Ordering::AcqRel);
+        self.taken.fetch_sub(1, Ordering::SeqCst);
         self.end_if_nothing_is_left();
     }
 
@@ -231,6 +239,11 @@ impl Pool {
         outlook: Outlook,
         armed: Armed,
     ) -> io::Result<()> {
+        if armed == Armed::Once && connection.driven.readiness.gone && !outlook.reads() && !outlook.writes() {
+            // Known to have hung up, which the poll reports whatever it is asked for, and again at once. What is waited for is
+            // none of its.
+            return Ok(());
+        }
         let mut flags = EventFlags::ONESHOT;
         flags.set(EventFlags::IN | EventFlags::RDHUP, outlook.reads());
         flags.set(EventFlags::OUT, outlook.writes());

@@ -48,7 +48,7 @@ impl<S: Service> Serve<S> {
         any
     }
 
-    fn is_streaming(&self) -> bool {
+    pub(super) fn is_streaming(&self) -> bool {
         self.exchange.as_ref().is_some_and(|exchange| exchange.feed.is_some())
     }
 

@@ -277,8 +277,10 @@ pub struct Deferred {
 impl Deferred {
     /// Answers, when all is done: the request goes back to its connection's thread, which uses its memory for the next.
     pub fn answer(self, response: impl Into<Response>) {
-        let Self { mut request, reply, .. } = self;
+        let Self { mut request, body, reply } = self;
         let response = response.into();
+        // Given up before the answer is framed, which says what becomes of the connection.
+        drop(body);
         request.vacate();
         reply.completion.complete(Answered { response, request: Some(request) });
     }

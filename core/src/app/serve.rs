@@ -191,6 +191,10 @@ impl<S: Service> Flow for Serve<S> {
     }
 
     fn close_input(&mut self, end: InputEnd, turn: &mut Turn<'_>) {
+        if self.is_streaming() {
+            // What came before the end is the application's, however soon the end came behind it (law 9).
+            self.progress(turn);
+        }
         self.connection.close_input(end);
         self.pump(&mut BytesMut::new(), turn);
         self.abandon_if_closed(turn);
