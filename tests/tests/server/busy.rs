@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::num::NonZeroUsize;
-use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -99,33 +98,6 @@ fn newcomer_behind_a_slow_handler_has_all_its_time() {
         read_until(&mut second, "done.");
         thread::sleep(Duration::from_millis(50));
         get(&mut newcomer, "/0", "done.");
-    }
-}
-
-#[test]
-fn newcomers_are_served_while_one_of_several_threads_is_held_up() {
-    const HELD_UP: Duration = Duration::from_millis(200);
-    let several = NonZeroUsize::new(4).unwrap();
-    let model = Mio::Staged { acceptors: ONE, network: several, ownership: Ownership::Shared };
-    let server = sleeper(&Config::new(Carrier::Mio(model)));
-    let mut slow = server.connect();
-    for round in 0..60 {
-        let watch = StallWatch::start();
-        let both = Barrier::new(2);
-        let took = thread::scope(|scope| {
-            scope.spawn(|| {
-                both.wait();
-                // About as long as it takes to connect and to be accepted.
-                let since = Instant::now();
-                while since.elapsed() < Duration::from_micros(round * 2) {}
-                get(&mut slow, "/200", "done.");
-            });
-            both.wait();
-            let since = Instant::now();
-            get(&mut server.connect(), "/0", "done.");
-            watch.running_since(since)
-        });
-        assert!(took < HELD_UP * 3 / 4, "round {round}: {took:?}");
     }
 }
 
