@@ -48,11 +48,11 @@ fn ask(stream: &mut impl Write, path: &str) {
 fn request_that_came_in_time_is_answered_however_late_its_thread_comes_for_it() {
     for model in ONE_THREAD {
         let mut config = Config::new(*model);
-        config.http.deadlines.idle = Some(Duration::from_secs(1));
+        config.http.deadlines.idle = Some(Duration::from_secs(2));
         let server = sleeper(&config);
         let (mut slow, mut quick) = (server.connect(), server.connect());
         get(&mut quick, "/0", "done.");
-        ask(&mut slow, "/1500");
+        ask(&mut slow, "/2500");
         thread::sleep(Duration::from_millis(100));
         ask(&mut quick, "/0");
         let answer = read_until(&mut quick, "done.");
@@ -85,15 +85,15 @@ fn newcomer_behind_a_slow_handler_has_all_its_time() {
     // Where who runs handlers accepts as well.
     for model in &ONE_THREAD[..2] {
         let mut config = Config::new(*model);
-        config.http.deadlines.first_byte = Some(Duration::from_secs(1));
+        config.http.deadlines.first_byte = Some(Duration::from_secs(2));
         let server = sleeper(&config);
         let (mut first, mut second) = (server.connect(), server.connect());
         get(&mut first, "/0", "done.");
         get(&mut second, "/0", "done.");
-        ask(&mut first, "/300");
+        ask(&mut first, "/500");
         thread::sleep(Duration::from_millis(100));
         // Heard of together, once the first is through.
-        ask(&mut second, "/1300");
+        ask(&mut second, "/2500");
         let mut newcomer = server.connect();
         read_until(&mut second, "done.");
         thread::sleep(Duration::from_millis(50));

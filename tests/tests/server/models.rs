@@ -1,6 +1,6 @@
 //! The models under test, and servers of them.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -69,7 +69,10 @@ pub(crate) fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
     while !answer.ends_with(end.as_bytes()) {
-        let count = stream.read(&mut buffer).unwrap();
+        let count = match stream.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.unwrap(),
+        };
         assert!(count > 0, "the end, behind {:?}", String::from_utf8_lossy(&answer));
         answer.extend_from_slice(&buffer[..count]);
     }
